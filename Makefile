@@ -1,0 +1,48 @@
+# Needs Python 3.11 or newer and make. Everything else goes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+# Two torch threads on two busy cores are many times slower than one.
+export OMP_NUM_THREADS := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env book test lab chapters bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' \
+		$(MAKEFILE_LIST)
+
+env: $(STAMP)  ## make the environment .venv (the other targets do it, too)
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; try make PYTHON=python3.12"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps -e .
+	touch $@
+
+# --all: an incremental build does not copy a changed file of _static.
+book: env  ## build the HTML book from the stored outputs
+	$(BIN)/jupyter-book build . --all -n -W --keep-going --quiet
+	@echo "The book is built: file://$(CURDIR)/_build/html/index.html"
+
+# loadfile: the cells of one notebook belong to one process.
+test: env  ## run ruff and every test
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lab: env  ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=chapters
+
+chapters: env  ## run the chapters again and store their outputs
+	$(BIN)/python book/execute.py
+
+bench: env  ## measure: results go to benchmarks/results.json
+	$(BIN)/python -m benchmarks
+
+clean:  ## delete what was built (.venv stays)
+	rm -rf _build runs .pytest_cache .ruff_cache .hypothesis

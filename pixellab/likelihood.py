@@ -1,0 +1,31 @@
+"""How many bits a model needs for an image: its negative log likelihood."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+NATS_PER_BIT = math.log(2)
+
+
+@torch.no_grad()
+def token_bits(prior, tokens, labels, batch_size=50, progress=False):
+    """-log2 p(token | earlier tokens, label) for each token, in bits.
+
+    tokens int64 (N, T), labels int64 (N,) -> float64 (N, T) on the CPU.
+    Sums over dim 1 are bits an image; times ln 2 they are nats.
+    """
+    device = next(prior.parameters()).device
+    batches = range(0, len(tokens), batch_size)
+    if progress:
+        from tqdm import tqdm
+
+        batches = tqdm(batches, desc="bits")
+    costs = []
+    for start in batches:
+        batch = tokens[start:start + batch_size].to(device)
+        logits = prior(batch, labels[start:start + batch_size].to(device))
+        nats = F.cross_entropy(logits.float().transpose(1, 2), batch,
+                               reduction="none")
+        costs.append(nats.cpu().double() / NATS_PER_BIT)
+    return torch.cat(costs)

@@ -1,0 +1,166 @@
+"""ImageModel: a tokenizer and a prior joined, and everything they can do."""
+
+import importlib
+import re
+
+import torch
+
+from pixellab import likelihood, sampling, weights
+from pixellab.scale import best_device
+
+NAMES = ("pixelcnn", "gpt", "symbols", "patches", "bsq")
+
+
+def models():
+    """Names of the systems whose weights are here, in the book's order."""
+    return [name for name in NAMES if name in weights.names()]
+
+
+def load(name_or_path, device=None):
+    """The model of that name, or in that weight file, ready to use.
+
+    device: "cpu", "cuda", "mps"; None takes the fastest that is here.
+    FileNotFoundError for an unknown name, ValueError for a damaged file.
+    """
+    tensors, config, provenance = weights.load(name_or_path)
+    try:
+        tokenizer = build("tokenizers", config["tokenizer"])
+        prior = build("priors", config["prior"])
+        prior.load_state_dict(tensors)
+    except (KeyError, TypeError, ImportError, AttributeError,
+            RuntimeError) as error:
+        raise ValueError(f"{name_or_path} does not describe a model of this "
+                         f"version: {str(error).splitlines()[0]}") from None
+    prior.to(device or best_device()).eval()
+    return ImageModel(tokenizer, prior, provenance)
+
+
+def build(floor, config):
+    """An object from {"kind": "file.Class", ...constructor arguments}.
+
+    Only files of pixellab.tokenizers and pixellab.priors can be named, so
+    that a weight file cannot make us import anything else.
+    """
+    arguments = dict(config)
+    kind = arguments.pop("kind")
+    if not re.fullmatch(r"[a-z_]+\.[A-Za-z]+", kind):
+        raise KeyError(f"kind {kind!r}")
+    file, name = kind.split(".")
+    module = importlib.import_module(f"pixellab.{floor}.{file}")
+    return getattr(module, name)(**arguments)
+
+
+def describe(part):
+    """The opposite of `build`: a config that rebuilds `part`."""
+    file = type(part).__module__.rsplit(".", 1)[-1]
+    return {"kind": f"{file}.{type(part).__name__}", **part.config}
+
+
+class ImageModel:
+    """A tokenizer (images <-> tokens) and a prior p(token | earlier, label).
+
+    Images are uint8, (N, H, W) or (N, H, W, 3). Labels are integers; None
+    stands for "no label" and may be mixed with others in one batch.
+    """
+
+    def __init__(self, tokenizer, prior, provenance=None):
+        self.tokenizer = tokenizer
+        self.prior = prior
+        self.provenance = provenance or {}
+        self.dimensions = 1  # numbers in an image: bits / dimensions
+        for size in tokenizer.shape:
+            self.dimensions *= size
+
+    def _labels(self, labels, count):
+        """int64 (count,); None becomes the null class."""
+        null = self.prior.num_classes
+        if labels is None:
+            return torch.full((count,), null)
+        if null == 0:
+            raise ValueError("this model has no labels: leave them out")
+        labels = [null if label is None else int(label) for label in labels]
+        if len(labels) != count:
+            raise ValueError(f"{len(labels)} labels for {count} images")
+        for label in labels:
+            if not 0 <= label <= null:
+                raise ValueError(f"label {label} is not one of 0 to "
+                                 f"{null - 1}")
+        return torch.tensor(labels)
+
+    def stream(self, n=None, labels=None, seed=0, prompt=None, **filters):
+        """Sample, yielding the tokens so far (N, t) after each token.
+
+        n defaults to one image a label; filters: temperature, top_k, top_p.
+        """
+        if n is None:
+            n = 1 if labels is None else len(labels)
+        if n < 1:
+            raise ValueError(f"n is {n}; it must be at least 1")
+        labels = self._labels(labels, n)
+        sampling.check_filters(**filters)
+        uniforms = sampling.uniform_numbers(n, self.tokenizer.length, seed)
+        return sampling.stream(self.prior, labels, uniforms, prompt,
+                               **filters)
+
+    def sample(self, n=None, labels=None, temperature=1.0, top_k=None,
+               top_p=None, seed=0, progress=False):
+        """New images, uint8 (N, H, W) or (N, H, W, 3).
+
+        temperature 0 is greedy; top_k and top_p filter as in
+        `sampling.probabilities`; the same seed gives the same images.
+        """
+        steps = self.stream(n, labels, seed, temperature=temperature,
+                            top_k=top_k, top_p=top_p)
+        return self._finish(steps, progress)
+
+    def complete(self, images, rows, labels=None, temperature=1.0,
+                 top_k=None, top_p=None, seed=0, progress=False):
+        """Keep the first `rows` rows of each image and draw the rest."""
+        steps = self.complete_stream(images, rows, labels, seed,
+                                     temperature=temperature, top_k=top_k,
+                                     top_p=top_p)
+        return self._finish(steps, progress)
+
+    def complete_stream(self, images, rows, labels=None, seed=0, **filters):
+        """`complete`, yielding the tokens so far after each token."""
+        height, step = self.tokenizer.shape[0], self.tokenizer.row_height
+        if not 0 <= rows <= height:
+            raise ValueError(f"rows is {rows}; it must be 0 to {height}")
+        if rows % step:
+            below = rows // step * step
+            raise ValueError(f"rows is {rows}; tokens are {step} rows high: "
+                             f"use {below} or {below + step}")
+        tokens = self.tokenizer.encode(images)
+        prompt = tokens[:, :self.tokenizer.prefix_length(rows)]
+        return self.stream(len(tokens), labels, seed, prompt, **filters)
+
+    def _finish(self, steps, progress):
+        if progress:
+            from tqdm import tqdm
+
+            steps = tqdm(steps, total=self.tokenizer.length, desc="tokens")
+        for tokens in steps:
+            pass
+        return self.tokenizer.decode(tokens)
+
+    def bits(self, images, labels=None, progress=False):
+        """-log2 p(tokens | label): float64 (N,), total bits an image.
+
+        Divide by `dimensions` for bits per dimension; multiply by ln 2 for
+        nats. With a lossy tokenizer these are the bits of the tokens, not
+        of the image.
+        """
+        return self.token_bits(images, labels, progress).sum(dim=1)
+
+    def token_bits(self, images, labels=None, progress=False):
+        """The same for each token: float64 (N, T)."""
+        tokens = self.tokenizer.encode(images)
+        return likelihood.token_bits(
+            self.prior, tokens, self._labels(labels, len(tokens)),
+            progress=progress)
+
+    def reconstruct(self, images):
+        """decode(encode(images)): what tokens can say of the images."""
+        tokens = self.tokenizer.encode(images)
+        return torch.cat([self.tokenizer.decode(one[None])
+                          for one in tokens])

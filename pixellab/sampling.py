@@ -1,0 +1,110 @@
+"""From logits to tokens: filters, the inverse CDF, and the sampling loop.
+
+Written against two methods that every prior has:
+
+    prior(tokens, labels) -> logits (B, T, V)     all positions at once
+    state = prior.start(labels); prior.step(state, token) -> logits (B, V)
+                                  one position, earlier work remembered
+
+`token` is the previous token (B,), or None at the first position.
+"""
+
+import numpy as np
+import torch
+
+
+def check_filters(temperature=1.0, top_k=None, top_p=None):
+    """ValueError, in one line, for a setting that makes no sense."""
+    if not temperature >= 0 or temperature == float("inf"):  # NaN too
+        raise ValueError(f"temperature is {temperature}; it must be 0 "
+                         "(greedy) or a positive number")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}; it must be at least 1")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}; it must lie in (0, 1]")
+
+
+def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
+    """Filtered next-token distribution, float64, same shape as logits.
+
+    In this order: temperature (0 puts everything on the most likely token);
+    top_k keeps the k most likely tokens; top_p keeps the smallest set of
+    most likely tokens whose cumulative probability reaches p, at least one
+    (Holtzman et al., 2020). What is left is normalised.
+    """
+    check_filters(temperature, top_k, top_p)
+    logits = logits.double()
+    if temperature == 0:
+        best = logits.argmax(dim=-1, keepdim=True)
+        return torch.zeros_like(logits).scatter_(-1, best, 1.0)
+    probs = torch.softmax(logits / temperature, dim=-1)
+    if top_k is None and top_p is None:
+        return probs
+    ranked, order = probs.sort(dim=-1, descending=True, stable=True)
+    if top_k is not None:
+        ranked[..., top_k:] = 0
+        ranked /= ranked.sum(dim=-1, keepdim=True)
+    if top_p is not None:
+        before = ranked.cumsum(dim=-1) - ranked  # mass of likelier tokens
+        ranked[before >= top_p] = 0
+    kept = torch.zeros_like(probs).scatter_(-1, order, ranked)
+    return kept / kept.sum(dim=-1, keepdim=True)
+
+
+def draw(probs, uniforms):
+    """Inverse CDF: (B, V) float64 and (B,) in [0, 1) -> tokens (B,) int64."""
+    cdf = probs.cumsum(dim=-1)
+    target = uniforms[:, None] * cdf[:, -1:]  # the sum is 1 up to rounding
+    return torch.searchsorted(cdf, target, right=True)[:, 0]
+
+
+def uniform_numbers(count, length, seed=0, first=0):
+    """float64 (count, length) in [0, 1): one independent stream an image.
+
+    Image i gets the same numbers whatever else is in the batch.
+    """
+    streams = [np.random.default_rng([seed, i]).random(length)
+               for i in range(first, first + count)]
+    return torch.from_numpy(np.stack(streams))
+
+
+@torch.no_grad()
+def stream(prior, labels, uniforms, prompt=None, temperature=1.0, top_k=None,
+           top_p=None, cached=True):
+    """Draw token by token; yields the tokens so far, (N, t) for t = 1 .. T.
+
+    labels (N,) int64, uniforms (N, T) float64 on the CPU; prompt (N, P)
+    tokens are kept and not drawn. cached=False recomputes every position
+    from scratch with the parallel pass: the same tokens, very slowly.
+    """
+    check_filters(temperature, top_k, top_p)
+    device = next(prior.parameters()).device
+    labels = labels.to(device)
+    tokens = torch.zeros(uniforms.shape, dtype=torch.int64)
+    known = 0 if prompt is None else prompt.shape[1]
+    if known:
+        tokens[:, :known] = prompt
+    state = prior.start(labels) if cached else None
+    previous = None
+    for t in range(tokens.shape[1]):
+        if cached:
+            logits = prior.step(state, previous)
+        elif t >= known:
+            logits = prior(tokens.to(device), labels)[:, t]
+        if t >= known:
+            probs = probabilities(logits, temperature, top_k, top_p)
+            tokens[:, t] = draw(probs.cpu(), uniforms[:, t])
+        previous = tokens[:, t].to(device)
+        yield tokens[:, :t + 1]
+
+
+def sample(prior, labels, uniforms, progress=False, **settings):
+    """`stream` to its end: tokens (N, T). progress=True shows a bar."""
+    steps = stream(prior, labels, uniforms, **settings)
+    if progress:
+        from tqdm import tqdm
+
+        steps = tqdm(steps, total=uniforms.shape[1], desc="tokens")
+    for tokens in steps:
+        pass
+    return tokens

@@ -1,0 +1,62 @@
+"""The simplest tokenizer: a pixel is a token."""
+
+import torch
+
+
+class Pixels:
+    """Every pixel, in raster order, is one of `levels` brightness levels.
+
+    A colour picture gives its channels one after the other: R, G, B of the
+    first pixel, then R, G, B of the second. With 256 levels decoding gives
+    back exactly what was encoded; with fewer, the nearest level.
+
+    images uint8 (N, height, width) or (N, height, width, channels) <->
+    tokens int64 (N, height * width * channels)
+    """
+
+    def __init__(self, levels=256, height=28, width=28, channels=1):
+        if not 2 <= levels <= 256:
+            raise ValueError(f"levels is {levels}; it must be 2 to 256")
+        self.config = {"levels": levels, "height": height, "width": width,
+                       "channels": channels}
+        self.vocabulary = levels
+        self.shape = (height, width) if channels == 1 \
+            else (height, width, channels)
+        self.length = height * width * channels
+        self.row_height = 1  # image rows in one row of tokens
+
+    def encode(self, images):
+        """Raises ValueError for another type or size, or an empty batch."""
+        images = torch.as_tensor(images)
+        if images.dtype != torch.uint8:
+            raise ValueError(f"images are {images.dtype}; they must be "
+                             "uint8, 0 to 255")
+        if len(images) == 0 or tuple(images.shape[1:]) != self.shape:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}; they must be "
+                f"(N, {', '.join(map(str, self.shape))}) with N at least 1: "
+                "resize them first")
+        step = 255 / (self.vocabulary - 1)
+        return (images.flatten(1) / step).round().long()
+
+    def decode(self, tokens):
+        """Raises ValueError for tokens outside 0 .. levels - 1."""
+        tokens = torch.as_tensor(tokens)
+        if tokens.min() < 0 or tokens.max() >= self.vocabulary:
+            raise ValueError(f"tokens run from {tokens.min()} to "
+                             f"{tokens.max()}; they must lie in 0 to "
+                             f"{self.vocabulary - 1}")
+        step = 255 / (self.vocabulary - 1)
+        return (tokens * step).round().to(torch.uint8).unflatten(
+            1, self.shape)
+
+    def prefix_length(self, rows):
+        """How many tokens the first `rows` rows of the image are."""
+        return rows * self.length // self.shape[0]
+
+    def drawn(self, count):
+        """bool (height, width): pixels that the first `count` tokens fix."""
+        height, width, *channels = self.shape
+        per_pixel = channels[0] if channels else 1
+        place = torch.arange(height * width).unflatten(0, (height, width))
+        return (place + 1) * per_pixel <= count

@@ -1,0 +1,66 @@
+"""Weight files: safetensors in half precision, with their history inside.
+
+The header holds `config` (how to build the tokenizer and the prior) and
+`provenance` (data and hash, recipe, device, seconds, validation bits). No
+pickle anywhere.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+FOLDER = Path(__file__).parent / "weights"
+
+
+def names():
+    """Names of the weight files that ship with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def find(name_or_path):
+    """Path of a shipped file by name, or of a file of one's own."""
+    shipped = FOLDER / f"{name_or_path}.safetensors"
+    if shipped.exists():
+        return shipped
+    if Path(name_or_path).is_file():
+        return Path(name_or_path)
+    raise FileNotFoundError(
+        f"no model {str(name_or_path)!r}: use one of {', '.join(names())}, "
+        "or the path of a .safetensors file")
+
+
+def save(path, tensors, config, provenance):
+    """Write atomically: float tensors as float16, the rest as they are."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    halves = {key: (value.half() if value.is_floating_point() else value)
+              .contiguous().cpu() for key, value in tensors.items()}
+    temporary = path.with_name(path.name + ".part")
+    save_file(halves, temporary,
+              {"config": json.dumps(config),
+               "provenance": json.dumps(provenance)})
+    os.replace(temporary, path)
+
+
+def load(name_or_path):
+    """(tensors in float32, config, provenance) of a weight file.
+
+    FileNotFoundError for an unknown name, ValueError for a damaged or
+    foreign file.
+    """
+    path = find(name_or_path)
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+        config = json.loads(header["config"])
+        provenance = json.loads(header["provenance"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ValueError(f"{path} is damaged or not a pixellab weight file "
+                         f"({error})") from None
+    return ({key: value.float() if value.dtype == torch.float16 else value
+             for key, value in tensors.items()}, config, provenance)

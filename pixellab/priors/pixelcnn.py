@@ -132,7 +132,7 @@ class PixelCNN(nn.Module):
         h = self.first_horizontal(x)
         for block in self.blocks:
             v, h = block(v, h, labels)
-        logits = self.out(F.relu(self.hidden(F.relu(h))))
+        logits = self.out(F.relu(self.hidden(F.relu(v + h))))
         return rearrange(logits, "b (v c) h w -> b (h w c) v",
                          c=self.channels)
 
@@ -191,6 +191,7 @@ class PixelCache:
         v = unpadded(self.net.first_vertical, self.image[:, :, row:row + 3])
         for layer in self.layers:
             v = layer.new_row(row, v)
+        self.v = v[:, :, 0].permute(2, 0, 1)  # (columns, B, width)
 
     def new_pixel(self, row, column):
         """Horizontal stack for one pixel: (B, levels * channels) logits."""
@@ -199,6 +200,7 @@ class PixelCache:
         h = F.linear(window.flatten(1), weight, bias)
         for layer in self.layers:
             h = layer.new_pixel(column, h)
+        h = self.v[column] + h
         for weight, bias in self.head:
             h = F.linear(F.relu(h), weight, bias)
         return h

@@ -6,6 +6,7 @@
 - Icons: the theme loads 1.5 MB of JavaScript to draw a dozen icons. Their
   outlines are read from that very file and written as CSS masks; the template
   static/webpack-macros.html leaves the script out.
+- Small repairs of the pages, each with its reason.
 """
 
 import re
@@ -30,6 +31,9 @@ HEAD = """\
   display: inline-block; width: 1em; height: 1em; vertical-align: -0.125em;
   background: currentColor; mask: var(--icon) center / contain no-repeat;
 }
+/* The theme's style sheet would fetch an icon font for these. */
+[class*="fa-"]::before, .onthispage::after, a.reference.download::before,
+.admonition > .admonition-title::after { content: none !important; }
 """
 
 
@@ -52,6 +56,29 @@ def icons_css(script):
     return HEAD + "\n".join(rules) + "\n"
 
 
+def repair_page(app, pagename, templatename, context, doctree):
+    # Sphinx gives MathJax to the first page because others need it.
+    if not app.env.domaindata["math"]["has_equations"].get(pagename):
+        context["script_files"] = [
+            script for script in context["script_files"]
+            if "mathjax" not in
+            f"{script.filename} {script.attributes}".lower()
+        ]
+    # A screen reader expects items in a list.
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            'role="doc-biblioentry"', 'role="listitem"')
+
+
+INDEX = """\
+<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<link rel="icon" href="data:,">
+<meta http-equiv="refresh" content="0; url={target}"></head>
+<body><main><h1><a href="{target}">{title}</a></h1></main></body></html>
+"""
+
+
 def copy_files(app, exception):
     if exception or app.builder.format != "html":
         return
@@ -67,6 +94,10 @@ def copy_files(app, exception):
     script = (theme / "theme/pydata_sphinx_theme/static/scripts"
               / "fontawesome.js").read_text()
     (static / "icons.css").write_text(icons_css(script))
+    # The first page has a name of its own; index.html leads to it. (The one
+    # that the table of contents would write asks for a missing icon.)
+    (static.parent / "index.html").write_text(INDEX.format(
+        title=app.config.html_title, target=f"{app.config.root_doc}.html"))
     # Nothing refers to these any more.
     for pattern in ("scripts/fontawesome.js*", "vendor/fontawesome/*/*",
                     "**/*.map"):
@@ -76,5 +107,8 @@ def copy_files(app, exception):
 
 def setup(app):
     app.add_css_file("icons.css")
+    # Jupyter Book sets it for sphinx_comments, which is not loaded.
+    app.add_config_value("comments_config", {}, "html")
+    app.connect("html-page-context", repair_page, priority=950)
     app.connect("build-finished", copy_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

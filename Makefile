@@ -31,8 +31,7 @@ book: env  ## build the HTML book from the stored outputs
 	@echo "The book is built: file://$(CURDIR)/_build/html/index.html"
 
 # loadfile: the cells of one notebook belong to one process.
-test: env  ## run ruff and every test
-	$(BIN)/ruff check .
+test: env  ## run every test: units, chapters, built book, browser, ruff
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: env  ## open the chapters in JupyterLab

@@ -1,6 +1,8 @@
 """The files of the repository agree with each other."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -86,6 +88,13 @@ def test_code_fits_into_79_columns(path):
     for cell in code_cells(path):
         for line in cell.source.splitlines():
             assert len(line) <= 79, line
+
+
+def test_ruff_finds_nothing():
+    result = subprocess.run(
+        [Path(sys.executable).with_name("ruff"), "check",
+         "--output-format=concise", ROOT], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
 
 
 def names(requirements):

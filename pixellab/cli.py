@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pixellab import data, figures, training, weights
-from pixellab.model import ImageModel, describe, load, models
+from pixellab.model import ImageModel, certify, describe, load, models
 
 
 def main(arguments=None):
@@ -220,8 +220,7 @@ def pixelcnn_256(options):
 def pixelcnn_binary(options):
     """Static-binarised MNIST: no labels."""
     def images(split):
-        x = data.binarized_mnist(split)
-        return x, torch.zeros(len(x), dtype=torch.int64)
+        return data.binarized_mnist(split), None
 
     return *pixelcnn(options, 2, 0), images, "static-binarised MNIST"
 
@@ -233,12 +232,17 @@ def train(options):
     """Train, with checkpoints, a loss curve and samples after each epoch."""
     torch.manual_seed(options.seed)  # the first weights
     tokenizer, prior, images, about = TRAINABLE[options.name](options)
-    sets = []
-    for split in ("train", "valid"):
-        x, labels = images(split)
-        x, labels = x[:options.limit], labels[:options.limit]
-        sets.append((tokenizer.encode(x).to(torch.int16), labels))
-    sets[1] = (sets[1][0].long(), sets[1][1])
+    model = ImageModel(tokenizer, prior)
+
+    def split(name):
+        x, labels = images(name)
+        if labels is not None:
+            labels = labels[:options.limit]
+        return x[:options.limit], labels
+
+    valid = split("valid")
+    sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
+            for x, labels in (split("train"), valid)]
     recipe = training.Recipe(
         epochs=options.epochs, lr=options.lr, gamma=options.gamma,
         batch_size=options.batch_size, seed=options.seed,
@@ -249,7 +253,6 @@ def train(options):
     print(f"{options.name}: {about}, {len(sets[0][0])} training images, "
           f"{sum(p.numel() for p in prior.parameters()):,} parameters, "
           f"run in {folder}", flush=True)
-    model = ImageModel(tokenizer, prior)
     config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
     training.train(
         prior, *sets, recipe, folder, config,
@@ -258,6 +261,14 @@ def train(options):
         on_epoch=lambda history: picture_run(model, history, folder),
         log_dir=options.log_dir, resume=options.resume is not None,
         device=options.device)
+    try:
+        test = split("test")
+    except FileNotFoundError:
+        test = None
+    best = folder / "best.safetensors"
+    about = certify(best, valid, test, progress=True)
+    print(f"{best}: {about['valid_bits_per_token']:.4f} bits a token, "
+          "validation")
 
 
 def picture_run(model, history, folder):

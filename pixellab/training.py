@@ -11,6 +11,7 @@ import json
 import os
 import time
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -187,7 +188,10 @@ class Saver:
         self.config, self.recipe = config, recipe
         self.about = {**(about or {}), "data_sha256": data,
                       "device": str(accelerator.device),
-                      "processes": accelerator.num_processes}
+                      "precision": accelerator.mixed_precision,
+                      "processes": accelerator.num_processes,
+                      "torch": str(torch.__version__),
+                      "pixellab": version("pixellab")}
         self.main = accelerator.is_main_process
         self.last_time = time.monotonic()
 

@@ -1,13 +1,7 @@
 import os
 from pathlib import Path
 
-# one thread a process: two threads on two busy cores are far slower
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-import pytest  # noqa: E402
-import torch  # noqa: E402
-
-torch.set_num_threads(1)
+import pytest
 
 FULL_DATA = Path(os.environ.get("PIXELLAB_DATA", "/nowhere")).resolve()
 

@@ -1,0 +1,260 @@
+"""Tokenizer, weight files and the model that joins tokenizer and prior."""
+
+import json
+import math
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import pixellab as pl
+from pixellab import weights
+from pixellab.model import ImageModel, certify, describe
+from pixellab.priors.pixelcnn import PixelCNN
+from pixellab.tokenizers.pixels import Pixels
+
+
+def tiny_model(levels=256, channels=1, num_classes=10):
+    torch.manual_seed(0)
+    tokenizer = Pixels(levels, 6, 5, channels)
+    prior = PixelCNN(levels, (6, 5), channels, width=6, dilations=(1,),
+                     head=6, num_classes=num_classes).eval()
+    return ImageModel(tokenizer, prior)
+
+
+def random_images(*shape):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(256, shape, dtype=torch.uint8, generator=generator)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = tiny_model()
+    path = tmp_path / "tiny.safetensors"
+    config = {"tokenizer": describe(model.tokenizer),
+              "prior": describe(model.prior)}
+    weights.save(path, model.prior.state_dict(), config, {"name": "tiny"})
+    return path
+
+
+# ------------------------------------------------------------ tokenizer
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_are_lossless_at_256_levels(channels):
+    shape = (4, 6, 5) if channels == 1 else (4, 6, 5, 3)
+    images = random_images(*shape)
+    tokenizer = Pixels(256, 6, 5, channels)
+    tokens = tokenizer.encode(images)
+    assert tokens.shape == (4, 30 * channels)
+    assert torch.equal(tokenizer.decode(tokens), images)
+
+
+def test_colours_of_a_pixel_are_neighbours():
+    images = random_images(1, 6, 5, 3)
+    tokens = Pixels(256, 6, 5, 3).encode(images)
+    assert tokens[0, :3].tolist() == images[0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("levels", [2, 3, 4, 16])
+def test_fewer_levels_take_the_nearest(levels):
+    grey = torch.arange(256, dtype=torch.uint8).reshape(1, 16, 16)
+    tokenizer = Pixels(levels, 16, 16)
+    decoded = tokenizer.decode(tokenizer.encode(grey))
+    error = (decoded.float() - grey.float()).abs().max()
+    assert error <= 255 / (levels - 1) / 2 + 0.5
+    again = tokenizer.decode(tokenizer.encode(decoded))
+    assert torch.equal(again, decoded)
+    assert decoded.unique().numel() == levels
+
+
+def test_drawn_counts_whole_pixels():
+    tokenizer = Pixels(256, 6, 5, 3)
+    assert tokenizer.drawn(0).sum() == 0
+    assert tokenizer.drawn(17).sum() == 5
+    assert tokenizer.drawn(tokenizer.prefix_length(2)).sum() == 10
+
+
+@pytest.mark.parametrize("bad, word", [
+    (torch.zeros(1, 6, 5), "uint8"),
+    (torch.zeros(1, 28, 28, dtype=torch.uint8), "resize"),
+    (torch.zeros(0, 6, 5, dtype=torch.uint8), "at least 1"),
+    (torch.full((1, 6, 5), float("nan")), "uint8")])
+def test_bad_images_are_refused(bad, word):
+    with pytest.raises(ValueError, match=word):
+        Pixels(256, 6, 5).encode(bad)
+
+
+def test_bad_tokens_are_refused():
+    with pytest.raises(ValueError, match="0 to 3"):
+        Pixels(4, 6, 5).decode(torch.full((1, 30), 4))
+
+
+# -------------------------------------------------------------- weights
+
+def test_weights_survive_a_round_trip(saved):
+    model = pl.load(saved, device="cpu")
+    assert describe(model.prior) == describe(tiny_model().prior)
+    for key, value in tiny_model().prior.state_dict().items():
+        torch.testing.assert_close(model.prior.state_dict()[key], value,
+                                   atol=1e-3, rtol=1e-3)
+    assert not saved.with_name(saved.name + ".part").exists()
+
+
+def test_unknown_name_lists_the_models():
+    with pytest.raises(FileNotFoundError, match="pixelcnn"):
+        pl.load("pixelcnm")
+
+
+@pytest.mark.parametrize("size", [0, 7, 500])
+def test_a_cut_file_is_refused(saved, size):
+    saved.write_bytes(saved.read_bytes()[:size])
+    with pytest.raises(ValueError, match="damaged"):
+        pl.load(saved)
+
+
+def test_a_foreign_file_is_refused(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(3)}, path)
+    with pytest.raises(ValueError, match="not a pixellab weight file"):
+        pl.load(path)
+
+
+@pytest.mark.parametrize("kind", ["os.system", "pixelcnn.MaskedConv9",
+                                  "..cli.main"])
+def test_a_header_cannot_import_what_it_likes(saved, kind):
+    tensors, config, about = weights.load(saved)
+    config["prior"]["kind"] = kind
+    weights.save(saved, tensors, config, about)
+    with pytest.raises(ValueError, match="does not describe"):
+        pl.load(saved)
+
+
+def test_weights_of_another_size_are_refused(saved):
+    tensors, config, about = weights.load(saved)
+    config["prior"]["width"] = 8
+    weights.save(saved, tensors, config, about)
+    with pytest.raises(ValueError, match="does not describe"):
+        pl.load(saved)
+
+
+def test_certify_measures_the_stored_weights(saved):
+    images = random_images(70, 6, 5)
+    certify(saved, (images, [3] * 70), (images[:9], None))
+    about = pl.load(saved, "cpu").provenance
+    bits = pl.load(saved, "cpu").bits(images, [3] * 70)
+    assert about["valid_bits_per_token"] == pytest.approx(
+        bits.mean().item() / 30)
+    assert about["valid_first_bits"] == pytest.approx(bits[:64].tolist(),
+                                                      abs=1e-3)
+    assert about["test_images"] == 9
+    assert about["test_nats"] == pytest.approx(
+        about["test_bits_per_token"] * 30 * math.log(2))
+
+
+# ---------------------------------------------------------------- model
+
+def test_same_seed_same_images_in_any_company():
+    model = tiny_model()
+    two = model.sample(labels=[3, 4], seed=7)
+    assert two.shape == (2, 6, 5) and two.dtype == torch.uint8
+    assert torch.equal(two[:1], model.sample(labels=[3], seed=7))
+    assert not torch.equal(two[:1], model.sample(labels=[3], seed=8))
+
+
+def test_mixed_and_missing_labels():
+    model = tiny_model()
+    assert model.sample(3).shape == (3, 6, 5)
+    mixed = model.sample(labels=[3, None])
+    assert torch.equal(mixed[1:], model.sample(2)[1:])
+
+
+def test_colour_model_samples_and_scores():
+    model = tiny_model(channels=3)
+    images = model.sample(labels=[1, 2])
+    assert images.shape == (2, 6, 5, 3) and model.dimensions == 90
+    assert model.bits(images, [1, 2]).shape == (2,)
+
+
+def test_completion_keeps_the_rows():
+    model = tiny_model()
+    images = random_images(2, 6, 5)
+    done = model.complete(images, rows=4, labels=[0, 1], seed=2)
+    assert torch.equal(done[:, :4], images[:, :4])
+    assert not torch.equal(done[:, 4:], images[:, 4:])
+    assert torch.equal(model.complete(images, rows=6), images)
+
+
+def test_reconstruct_is_the_image():
+    images = random_images(3, 6, 5)
+    assert torch.equal(tiny_model().reconstruct(images), images)
+
+
+def test_bits_do_not_depend_on_the_batch():
+    model = tiny_model()
+    images = random_images(60, 6, 5)
+    all_at_once = model.bits(images)
+    assert all_at_once.dtype == torch.float64
+    torch.testing.assert_close(model.bits(images[57:]), all_at_once[57:],
+                               atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("call, word", [
+    (lambda m: m.sample(labels=[10]), "0 to 9"),
+    (lambda m: m.sample(labels=[-1]), "0 to 9"),
+    (lambda m: m.sample(n=0), "at least 1"),
+    (lambda m: m.sample(n=3, labels=[1, 2]), "2 labels for 3"),
+    (lambda m: m.sample(labels=[1], temperature=float("nan")), "temperature"),
+    (lambda m: m.sample(labels=[1], top_p=0.0), "top_p"),
+    (lambda m: m.complete(random_images(1, 6, 5), rows=7), "0 to 6")])
+def test_bad_input_is_one_clear_error(call, word):
+    with pytest.raises(ValueError, match=word) as caught:
+        call(tiny_model())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_without_labels_refuses_them():
+    model = tiny_model(num_classes=0)
+    assert model.sample(2).shape == (2, 6, 5)
+    with pytest.raises(ValueError, match="no labels"):
+        model.sample(labels=[1, 2])
+
+
+# ------------------------------------------------------ shipped weights
+
+@pytest.mark.parametrize("name", weights.names())
+def test_shipped_weights_load_and_say_what_was_done(name):
+    model = pl.load(name, "cpu")
+    for key in ("data", "data_sha256", "device", "seconds", "recipe",
+                "valid_bits_per_token", "valid_first_bits", "epochs_done"):
+        assert key in model.provenance, key
+    json.dumps(model.provenance)
+    assert all(torch.isfinite(p).all() for p in model.prior.parameters())
+
+
+def test_shipped_pixelcnn_scores_what_its_header_says(sample_data):
+    model = pl.load("pixelcnn", "cpu")
+    x, y = pl.data.mnist("valid")
+    expected = model.provenance["valid_first_bits"][:16]
+    assert model.bits(x[:16], y[:16]).tolist() == pytest.approx(
+        expected, rel=2e-3)
+
+
+def test_shipped_binary_pixelcnn_scores_what_its_header_says(full_data):
+    model = pl.load("pixelcnn-binary", "cpu")
+    x = pl.data.binarized_mnist("valid")[:16]
+    expected = model.provenance["valid_first_bits"][:16]
+    assert model.bits(x).tolist() == pytest.approx(expected, rel=2e-3)
+
+
+def test_the_real_sampler_and_the_naive_one_agree(sample_data):
+    """Logits of the shipped model, cached against parallel, float32."""
+    model = pl.load("pixelcnn", "cpu")
+    x, y = pl.data.mnist("valid")
+    tokens = model.tokenizer.encode(x[:2])
+    with torch.no_grad():
+        parallel = model.prior(tokens, y[:2])
+    cache, previous = model.prior.start(y[:2]), None
+    for t in range(784):
+        logits = model.prior.step(cache, previous)
+        torch.testing.assert_close(logits, parallel[:, t], atol=1e-3, rtol=0)
+        previous = tokens[:, t]

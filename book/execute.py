@@ -19,18 +19,25 @@ import nbformat
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def kept(output):
+    """Progress bars (stderr) and widgets are dead in a page: drop them."""
+    return output.get("name") != "stderr" and WIDGET not in output.get(
+        "data", {})
+
+
 def strip(notebook):
-    """Drop what is not reproducible; number the cells from 1."""
-    keep = ("jupytext", "kernelspec")
-    notebook.metadata = {k: notebook.metadata[k] for k in keep
-                         if k in notebook.metadata}
+    """Drop what is not reproducible or dead; number the cells."""
+    notebook.metadata = {key: notebook.metadata[key]
+                         for key in ("jupytext", "kernelspec")
+                         if key in notebook.metadata}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            # A progress bar writes to stderr; the page must not show it.
-            cell.outputs = [output for output in cell.outputs
-                            if output.get("name") != "stderr"]
+            cell.outputs = list(filter(kept, cell.outputs))
     return notebook
 
 

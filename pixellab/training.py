@@ -102,8 +102,9 @@ def train(prior, train_set, valid_set, recipe, folder, config,
         for step in range(run["step"], steps):
             tokens, labels = batch(train_set, recipe, epoch, step,
                                    prior.num_classes, accelerator)
+            rate = recipe.lr * recipe.gamma ** (epoch + step / steps)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * recipe.gamma ** (epoch + step / steps)
+                group["lr"] = rate
             with accelerator.autocast():
                 loss = loss_in_nats(net, tokens, labels)
             optimizer.zero_grad()

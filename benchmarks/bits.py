@@ -1,0 +1,35 @@
+"""How many bits do the shipped models need for held-out images?
+
+Bits per dimension and nats per image, over whole validation and test sets,
+with labels where the model takes them. `pixelcnn` is scored on 256-level
+MNIST, `pixelcnn-binary` on static-binarised MNIST: two different questions.
+"""
+
+from pixellab import data, load
+from pixellab.likelihood import NATS_PER_BIT
+
+IMAGES = {"pixelcnn": data.mnist,
+          "pixelcnn-binary": lambda split: (data.binarized_mnist(split),
+                                            None)}
+
+
+def measure():
+    results = {}
+    for name, images in IMAGES.items():
+        model = load(name, device="cpu")
+        for split in ("valid", "test"):
+            try:
+                x, labels = images(split)
+            except FileNotFoundError as error:
+                results[f"{name} {split}"] = f"not measured: {error}"
+                continue
+            bits = model.bits(x, labels, progress=True)
+            error = bits.std() / len(bits) ** 0.5  # of the mean
+            results[f"{name} {split}"] = {
+                "images": len(bits),
+                "bits_per_dimension": round(
+                    bits.mean().item() / model.dimensions, 4),
+                "standard_error": round(error.item() / model.dimensions, 4),
+                "nats_per_image": round(
+                    bits.mean().item() * NATS_PER_BIT, 3)}
+    return results

@@ -39,9 +39,9 @@ def certify(path, valid, test=None, progress=False):
     """Score the stored weights and write what was measured into the header.
 
     valid, test: (images, labels or None). Adds bits a token on validation,
-    the bits of each of the first 64 validation images (to check a copy of
-    the weights in seconds), and, where there is a test set, its bits a
-    token and nats an image.
+    the bits of 64 validation images, evenly spread (to check a copy of the
+    weights in seconds), and, where there is a test set, its bits a token
+    and nats an image.
     """
     tensors, config, about = weights.load(path)
     model = load(path)
@@ -49,7 +49,9 @@ def certify(path, valid, test=None, progress=False):
     length = model.tokenizer.length
     about["valid_images"] = len(bits)
     about["valid_bits_per_token"] = bits.mean().item() / length
-    about["valid_first_bits"] = [round(b, 3) for b in bits[:64].tolist()]
+    every = max(1, len(bits) // 64)
+    about["check"] = {"every": every, "bits": [
+        round(cost, 3) for cost in bits[::every][:64].tolist()]}
     if test is not None:
         bits = model.bits(*test, progress=progress)
         about["test_images"] = len(bits)

@@ -92,8 +92,9 @@ def stream(prior, labels, uniforms, prompt=None, temperature=1.0, top_k=None,
         elif t >= known:
             logits = prior(tokens.to(device), labels)[:, t]
         if t >= known:
-            probs = probabilities(logits, temperature, top_k, top_p)
-            tokens[:, t] = draw(probs.cpu(), uniforms[:, t])
+            # on the CPU: the same float64 arithmetic wherever the net runs
+            probs = probabilities(logits.cpu(), temperature, top_k, top_p)
+            tokens[:, t] = draw(probs, uniforms[:, t])
         previous = tokens[:, t].to(device)
         yield tokens[:, :t + 1]
 

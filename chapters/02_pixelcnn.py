@@ -107,7 +107,10 @@ pl.figures.grid(torch.cat([large, little]), columns=10,
                 row_titles=["256 levels ", "4 levels "])
 plt.show()
 paper = (x_valid == 0).float().mean().item()
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_paper", f"{100 * paper:.0f}")
+
 
 # %% [markdown]
 # Of the 28 x 28 pixels, {glue:text}`pixelcnn_paper` % are plain paper. Those
@@ -238,7 +241,10 @@ for axis, depth in zip(axes, (1, 2, 5, 12)):
     gradient = gradient_picture(plain_pixelcnn(depth))
     blind = show_sight(axis, gradient, f"layers: {depth}")
 plt.show()
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_blind", blind)
+
 
 # %% [markdown]
 # No future is seen, good. But after twelve layers
@@ -515,7 +521,10 @@ idle = [name for name, parameter in net.named_parameters()
         if parameter.grad is None or not parameter.grad.any()]
 assert not idle, f"never trained: {idle}"
 parameters = sum(parameter.numel() for parameter in net.parameters())
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_live_parameters", parameters)
+
 
 # %% [markdown]
 # ## Proof that it cannot cheat
@@ -647,7 +656,10 @@ def bits_per_pixel(net, tokens, labels):
 with torch.no_grad():
     untrained = bits_per_pixel(net, few, few_labels).item()
 assert abs(untrained - 2) < 0.3
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_untrained", f"{untrained:.2f}")
+
 
 # %% [markdown]
 # Ours costs {glue:text}`pixelcnn_untrained`. Now the loop: Adam
@@ -708,6 +720,8 @@ for row in training(net, (tokens_train[:count], y_train[:count]),
     history.append(row)
     sheets.append(peek(net))
 seconds = time.perf_counter() - started
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_live_bits", f"{history[-1]['valid']:.3f}")
 pl.glue("pixelcnn_live_seconds", f"{seconds:.0f}")
 
@@ -726,9 +740,11 @@ axis.axhline(alone, color=pl.figures.ORANGE, ls="--")
 axis.annotate("each pixel by itself", (1, alone), va="bottom",
               color=pl.figures.ORANGE)
 plt.show()
-pl.glue("pixelcnn_alone_bits", f"{alone:.3f}")
 assert history[-1]["valid"] < 0.75 * alone
 assert history[-1]["valid"] < history[0]["valid"]
+
+# %% tags=["remove-cell"]
+pl.glue("pixelcnn_alone_bits", f"{alone:.3f}")
 
 # %% [markdown]
 # After {glue:text}`pixelcnn_live_seconds` seconds a pixel of an unseen 14 x 14
@@ -792,6 +808,8 @@ if "test_bits_per_token" in about:
     tested = f"{about['test_bits_per_token']:.3f}"
 else:
     tested = "not measured"
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_test_bits", tested)
 
 # %% [markdown]
@@ -810,6 +828,8 @@ assert difference < 0.005
 
 unlabelled = model.token_bits(x_valid[sixty])
 gain = (unlabelled - costs).sum(dim=1).mean().item()
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_label_gain", f"{gain:.1f}")
 
 # %% [markdown]
@@ -860,6 +880,8 @@ assert ones < others
 
 # %%
 binary = pl.load("pixelcnn-binary")
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_binary_parameters", sum(
     parameter.numel() for parameter in binary.prior.parameters()))
 pl.glue("pixelcnn_binary_nats", f"{binary.provenance['test_nats']:.2f}")
@@ -1016,6 +1038,8 @@ axis.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1),
 axis.set(xlim=(0, 100), xlabel="share in %")
 axis.invert_yaxis()
 plt.show()
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_edge_pixels", f"{edge_pixels:.0f}")
 pl.glue("pixelcnn_edge_bits", f"{edge_bits:.0f}")
 
@@ -1172,9 +1196,12 @@ def time_one_row(cached):
 
 slow, fast = time_one_row(cached=False), time_one_row(cached=True)
 assert slow > fast
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_slow_ms", f"{1000 * slow / 28:.1f}")
 pl.glue("pixelcnn_fast_ms", f"{1000 * fast / 28:.1f}")
 pl.glue("pixelcnn_speedup", f"{slow / fast:.0f}")
+
 
 # %% [markdown]
 # {glue:text}`pixelcnn_slow_ms` ms a step without memory,
@@ -1203,6 +1230,8 @@ def pieces(images):
 
 
 real_pieces, sample_pieces = pieces(x_valid[::20]), pieces(hundred)
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_real_broken", int((real_pieces > 1).sum()))
 pl.glue("pixelcnn_sample_broken", int((sample_pieces > 1).sum()))
 
@@ -1281,6 +1310,8 @@ pl.figures.grid(torch.cat(rows), columns=10, size=0.65,
 plt.show()
 assert (rows[0] == rows[0][:1]).all()  # greedy: the seed has no effect
 blank = (rows[0][0] == 0).float().mean().item()
+
+# %% tags=["remove-cell"]
 pl.glue("pixelcnn_greedy_paper", f"{100 * blank:.0f}")
 
 # %% [markdown]
@@ -1447,9 +1478,10 @@ plt.show()
 # - Drawing is sequential. Remembering what does not change makes each step
 #   cheap, and changes no token.
 #
-# The next chapter keeps the pixels and the guesses and replaces the
-# convolutions: attention looks at every earlier pixel directly, instead of
-# through a chain of neighbours.
+# Could the guesser be something else? Yes: a transformer keeps the pixels and
+# the guesses and replaces only the convolutions. Attention looks at every
+# earlier pixel directly, instead of through a chain of neighbours
+# {cite}`chen2020`.
 #
 # ## Further reading
 #

@@ -957,9 +957,8 @@ plt.show()
 
 # %% mystnb={"image": {"alt": "Three digits, a 2, a 5 and an 8, each at eight moments of its drawing. The light blue part that is not drawn yet shrinks from top to bottom."}}
 steps = model.stream(labels=[2, 5, 8, 0, 1, 3, 4, 6, 7, 9], seed=7)
-drawing = pl.figures.frames(model, steps, every=14)  # (56, 10, 28, 28, 3)
-strip = rearrange(drawing[6::7, :3], "f n h w d -> (n f) h w d")
-pl.figures.grid(strip, columns=8, size=0.75)
+drawing = pl.figures.frames(model, steps)  # (56, 10, 28, 28, 3)
+pl.figures.filmstrip(drawing[:, :3])
 plt.show()
 
 # %% [markdown]

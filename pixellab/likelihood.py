@@ -4,6 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from tqdm import tqdm
 
 NATS_PER_BIT = math.log(2)
 
@@ -16,13 +17,9 @@ def token_bits(prior, tokens, labels, batch_size=50, progress=False):
     Sums over dim 1 are bits an image; times ln 2 they are nats.
     """
     device = next(prior.parameters()).device
-    batches = range(0, len(tokens), batch_size)
-    if progress:
-        from tqdm import tqdm
-
-        batches = tqdm(batches, desc="bits")
     costs = []
-    for start in batches:
+    for start in tqdm(range(0, len(tokens), batch_size), desc="bits",
+                      disable=not progress):
         batch = tokens[start:start + batch_size].to(device)
         logits = prior(batch, labels[start:start + batch_size].to(device))
         nats = F.cross_entropy(logits.float().transpose(1, 2), batch,

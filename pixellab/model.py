@@ -1,6 +1,7 @@
 """ImageModel: a tokenizer and a prior joined, and everything they can do."""
 
 import importlib
+import math
 import re
 
 import torch
@@ -20,8 +21,12 @@ def load(name_or_path, device=None):
     """The model of that name, or in that weight file, ready to use.
 
     device: "cpu", "cuda", "mps"; None takes the fastest that is here.
-    FileNotFoundError for an unknown name, ValueError for a damaged file.
+    FileNotFoundError for an unknown name, ValueError for a damaged file or
+    a device that is not here.
     """
+    device = device or best_device()
+    if device != "cpu" and not getattr(torch, device).is_available():
+        raise ValueError(f"there is no {device} device here: use cpu")
     tensors, config, provenance = weights.load(name_or_path)
     try:
         tokenizer = build("tokenizers", config["tokenizer"])
@@ -31,11 +36,11 @@ def load(name_or_path, device=None):
             RuntimeError) as error:
         raise ValueError(f"{name_or_path} does not describe a model of this "
                          f"version: {str(error).splitlines()[0]}") from None
-    prior.to(device or best_device()).eval()
+    prior.to(device).eval()
     return ImageModel(tokenizer, prior, provenance)
 
 
-def certify(path, valid, test=None, progress=False):
+def certify(path, valid, test=None, device=None, progress=False):
     """Score the stored weights and write what was measured into the header.
 
     valid, test: (images, labels or None). Adds bits a token on validation,
@@ -44,7 +49,7 @@ def certify(path, valid, test=None, progress=False):
     and nats an image.
     """
     tensors, config, about = weights.load(path)
-    model = load(path)
+    model = load(path, device)
     bits = model.bits(*valid, progress=progress)
     length = model.tokenizer.length
     about["valid_images"] = len(bits)
@@ -93,9 +98,7 @@ class ImageModel:
         self.tokenizer = tokenizer
         self.prior = prior
         self.provenance = provenance or {}
-        self.dimensions = 1  # numbers in an image: bits / dimensions
-        for size in tokenizer.shape:
-            self.dimensions *= size
+        self.dimensions = math.prod(tokenizer.shape)  # numbers in an image
 
     def label_tensor(self, labels, count):
         """Labels as int64 (count,); None becomes the null class."""
@@ -107,21 +110,21 @@ class ImageModel:
         if len(labels) != count:
             raise ValueError(f"{len(labels)} labels for {count} images")
         for label in labels:
-            if label is not None and not 0 <= label < null:
-                raise ValueError(f"label {int(label)} is not one of 0 to "
+            if label is not None and label not in range(null):
+                raise ValueError(f"label {label} is not one of 0 to "
                                  f"{null - 1}")
         return torch.tensor([null if label is None else int(label)
                              for label in labels])
 
-    def stream(self, n=None, labels=None, seed=0, prompt=None, **filters):
+    def stream(self, n=None, labels=None, *, seed=0, prompt=None, **filters):
         """Sample, yielding the tokens so far (N, t) after each token.
 
         n defaults to one image a label; filters: temperature, top_k, top_p.
         """
         if n is None:
             n = 1 if labels is None else len(labels)
-        if n < 1:
-            raise ValueError(f"n is {n}; it must be at least 1")
+        if not 1 <= n <= 10_000:
+            raise ValueError(f"n is {n}; it must be 1 to 10,000")
         labels = self.label_tensor(labels, n)
         sampling.check_filters(**filters)
         uniforms = sampling.uniform_numbers(n, self.tokenizer.length, seed)
@@ -135,19 +138,24 @@ class ImageModel:
         temperature 0 is greedy; top_k and top_p filter as in
         `sampling.probabilities`; the same seed gives the same images.
         """
-        steps = self.stream(n, labels, seed, temperature=temperature,
+        steps = self.stream(n, labels, seed=seed, temperature=temperature,
                             top_k=top_k, top_p=top_p)
-        return self._finish(steps, progress)
+        return self.finish(steps, progress)
 
     def complete(self, images, rows, labels=None, temperature=1.0,
                  top_k=None, top_p=None, seed=0, progress=False):
-        """Keep the first `rows` rows of each image and draw the rest."""
-        steps = self.complete_stream(images, rows, labels, seed,
+        """Keep the first `rows` rows of each image and draw the rest.
+
+        uint8 (N, H, W[, 3]) to the same; ValueError for rows outside the
+        image or inside a row of tokens.
+        """
+        steps = self.complete_stream(images, rows, labels, seed=seed,
                                      temperature=temperature, top_k=top_k,
                                      top_p=top_p)
-        return self._finish(steps, progress)
+        return self.finish(steps, progress)
 
-    def complete_stream(self, images, rows, labels=None, seed=0, **filters):
+    def complete_stream(self, images, rows, labels=None, *, seed=0,
+                        **filters):
         """`complete`, yielding the tokens so far after each token."""
         height, step = self.tokenizer.shape[0], self.tokenizer.row_height
         if not 0 <= rows <= height:
@@ -158,15 +166,12 @@ class ImageModel:
                              f"use {below} or {below + step}")
         tokens = self.tokenizer.encode(images)
         prompt = tokens[:, :self.tokenizer.prefix_length(rows)]
-        return self.stream(len(tokens), labels, seed, prompt, **filters)
+        return self.stream(len(tokens), labels, seed=seed, prompt=prompt,
+                           **filters)
 
-    def _finish(self, steps, progress):
-        if progress:
-            from tqdm import tqdm
-
-            steps = tqdm(steps, total=self.tokenizer.length, desc="tokens")
-        for tokens in steps:
-            pass
+    def finish(self, steps, progress=False):
+        """Run a stream to its end: the images."""
+        tokens = sampling.last(steps, self.tokenizer.length, progress)
         return self.tokenizer.decode(tokens)
 
     def bits(self, images, labels=None, progress=False):

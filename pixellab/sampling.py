@@ -11,6 +11,7 @@ Written against two methods that every prior has:
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 
 def check_filters(temperature=1.0, top_k=None, top_p=None):
@@ -34,6 +35,9 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     """
     check_filters(temperature, top_k, top_p)
     logits = logits.double()
+    if not logits.isfinite().all():
+        raise ValueError("the logits are not finite: damaged weights?")
+    logits = logits - logits.amax(dim=-1, keepdim=True)  # no overflow below
     if temperature == 0:
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits).scatter_(-1, best, 1.0)
@@ -58,13 +62,15 @@ def draw(probs, uniforms):
     return torch.searchsorted(cdf, target, right=True)[:, 0]
 
 
-def uniform_numbers(count, length, seed=0, first=0):
+def uniform_numbers(count, length, seed=0):
     """float64 (count, length) in [0, 1): one independent stream an image.
 
     Image i gets the same numbers whatever else is in the batch.
     """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or more")
     streams = [np.random.default_rng([seed, i]).random(length)
-               for i in range(first, first + count)]
+               for i in range(count)]
     return torch.from_numpy(np.stack(streams))
 
 
@@ -72,6 +78,8 @@ def uniform_numbers(count, length, seed=0, first=0):
 def stream(prior, labels, uniforms, prompt=None, temperature=1.0, top_k=None,
            top_p=None, cached=True):
     """Draw token by token; yields the tokens so far, (N, t) for t = 1 .. T.
+
+    What is yielded is a view of one growing table: copy it to keep it.
 
     labels (N,) int64, uniforms (N, T) float64 on the CPU; prompt (N, P)
     tokens are kept and not drawn. cached=False recomputes every position
@@ -99,13 +107,15 @@ def stream(prior, labels, uniforms, prompt=None, temperature=1.0, top_k=None,
         yield tokens[:, :t + 1]
 
 
-def sample(prior, labels, uniforms, progress=False, **settings):
-    """`stream` to its end: tokens (N, T). progress=True shows a bar."""
-    steps = stream(prior, labels, uniforms, **settings)
-    if progress:
-        from tqdm import tqdm
-
-        steps = tqdm(steps, total=uniforms.shape[1], desc="tokens")
-    for tokens in steps:
+def last(steps, total, progress=False):
+    """Run a stream to its end; progress=True shows a bar."""
+    for tokens in tqdm(steps, total=total, desc="tokens",
+                       disable=not progress):
         pass
     return tokens
+
+
+def sample(prior, labels, uniforms, progress=False, **settings):
+    """`stream` to its end: tokens int64 (N, T)."""
+    return last(stream(prior, labels, uniforms, **settings),
+                uniforms.shape[1], progress)

@@ -1,14 +1,15 @@
 """One readable training loop for every prior, with Accelerate inside.
 
-The same code runs on a CPU, one GPU, or several processes started by
-`accelerate launch`. Everything random follows from (seed, epoch, step), so
+The same code runs on a CPU, one GPU, or several processes (`accelerate
+launch` or `torchrun`). Everything random follows from (seed, epoch, step), so
 that a run which was killed and resumed ends with the weights of one that was
 not.
 """
 
 import hashlib
 import json
-import os
+import math
+import pickle
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from tqdm import tqdm
 
 from pixellab import likelihood, weights
 
@@ -25,19 +27,19 @@ class Recipe:
     """What a run does; defaults as the scripts of this kind have them."""
 
     epochs: int = 50
-    lr: float = 1e-3  # Adam's learning rate in the first epoch
+    lr: float = 1e-3  # Adam's learning rate at the start
     gamma: float = 0.99  # the rate falls by this factor in each epoch
     batch_size: int = 128  # over all processes together
     label_dropout: float = 0.1  # how often the null class is taught
-    precision: str = "auto"  # "bf16", "fp32"; auto: bf16 on CUDA only
+    precision: str = "auto"  # bf16 or fp32; auto: bf16 on GPUs that have it
     seed: int = 0
     save_minutes: float = 5.0  # between checkpoints inside an epoch
 
     def __post_init__(self):
         for name in ("epochs", "lr", "gamma", "batch_size"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must "
-                                 "be positive")
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} is {value}; it must be positive")
 
 
 def fingerprint(tokens):
@@ -58,54 +60,65 @@ def loss_in_nats(prior, tokens, labels):
     return F.cross_entropy(logits.float().flatten(0, 1), tokens.flatten())
 
 
-def train(prior, train_set, valid_set, recipe, folder, config,
-          about=None, on_epoch=None, log_dir=None, resume=False,
-          progress=True, device=None):
-    """Train `prior` in place; returns the history, one dict an epoch.
+def is_first_process():
+    """True on the one process that writes files (and prints)."""
+    from accelerate import PartialState
 
-    train_set, valid_set: (tokens int (N, T), labels int64 (N,)). `folder`
+    return PartialState().is_main_process
+
+
+def train(prior, train_set, valid_set, recipe, folder, config, about=None,
+          on_epoch=None, log_dir=None, resume=False, progress=True,
+          device=None):
+    """Train `prior` in place; returns the history: one dict an epoch, with
+    "train" and "valid" in bits a token.
+
+    train_set, valid_set: (tokens int64 (N, T), labels int64 (N,)). `folder`
     receives best.safetensors (lowest validation bits), last.safetensors,
     state.pt (to resume) and history.json, each written atomically.
     `config` and `about` (what is known of the data) go into their headers.
     on_epoch(history) is called after each epoch, on the first process.
+
+    ValueError for a batch larger than the data, a loss that is not finite,
+    or a resumed run with other data or another recipe; FileNotFoundError
+    when there is nothing to resume.
     """
     from accelerate import Accelerator
 
-    if len(train_set[0]) < recipe.batch_size:
-        raise ValueError(f"batch_size is {recipe.batch_size}, but there are "
-                         f"only {len(train_set[0])} training images")
-    cuda = torch.cuda.is_available() and device != "cpu"
-    bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and cuda)
-    accelerator = Accelerator(cpu=device == "cpu",
-                              mixed_precision="bf16" if bf16 else "no")
-    if recipe.batch_size % accelerator.num_processes:
-        raise ValueError(f"batch_size {recipe.batch_size} must be a multiple "
-                         f"of the {accelerator.num_processes} processes")
-    folder = Path(folder)
+    accelerator = Accelerator(cpu=device == "cpu")
+    check_sizes(len(train_set[0]), recipe, accelerator.num_processes)
+    bf16 = use_bf16(recipe.precision, accelerator.device)
     optimizer = torch.optim.Adam(prior.parameters(), lr=recipe.lr)
     net, optimizer = accelerator.prepare(prior, optimizer)
-    run = {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0,
-           "history": [], "recipe": asdict(recipe)}
+    run = {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0, "history": [],
+           "recipe": asdict(recipe), "data": fingerprint(train_set[0]),
+           "config": config}
     if resume:
-        run = load_state(folder, prior, optimizer, recipe)
+        run = resumed(run, folder, prior, optimizer)
+    about = {**(about or {}), "data_sha256": run["data"],
+             "device": str(accelerator.device),
+             "precision": "bf16" if bf16 else "fp32",
+             "processes": accelerator.num_processes,
+             "torch": torch.__version__, "pixellab": version("pixellab")}
+    first = accelerator.is_main_process
+    writer = tensorboard(log_dir) if first and log_dir else None
     started = time.monotonic() - run["seconds"]
-    writer = tensorboard(log_dir) if accelerator.is_main_process else None
-    saver = Saver(folder, prior, optimizer, config, about, recipe,
-                  fingerprint(train_set[0]), accelerator)
+    saved_at = time.monotonic()
 
     for epoch in range(run["epoch"], recipe.epochs):
         steps = len(train_set[0]) // recipe.batch_size
-        bar = progress_bar(steps, f"epoch {epoch + 1}/{recipe.epochs}",
-                           progress and accelerator.is_local_main_process)
-        bar.update(run["step"])
+        bar = tqdm(total=steps, initial=run["step"],
+                   desc=f"epoch {epoch + 1}/{recipe.epochs}",
+                   disable=not (progress and first))
         net.train()
         for step in range(run["step"], steps):
             tokens, labels = batch(train_set, recipe, epoch, step,
                                    prior.num_classes, accelerator)
-            rate = recipe.lr * recipe.gamma ** (epoch + step / steps)
             for group in optimizer.param_groups:
-                group["lr"] = rate
-            with accelerator.autocast():
+                group["lr"] = recipe.lr * recipe.gamma ** (
+                    epoch + step / steps)
+            with torch.autocast(accelerator.device.type, torch.bfloat16,
+                                enabled=bf16):
                 loss = loss_in_nats(net, tokens, labels)
             optimizer.zero_grad()
             accelerator.backward(loss)
@@ -115,34 +128,63 @@ def train(prior, train_set, valid_set, recipe, folder, config,
             run["seconds"] = time.monotonic() - started
             bar.update()
             bar.set_postfix_str(f"loss {run['loss'] / (step + 1):.4f} nats")
-            saver.every_few_minutes(run)
+            if time.monotonic() - saved_at > 60 * recipe.save_minutes:
+                saved_at = time.monotonic()
+                if first:
+                    save_state(folder, run, prior, optimizer)
         bar.close()
         net.eval()
-        valid = likelihood.token_bits(prior, *valid_set).mean().item()
-        run["history"].append({
-            "epoch": epoch + 1,
-            "train": run["loss"] / steps / likelihood.NATS_PER_BIT,
-            "valid": valid, "lr": optimizer.param_groups[0]["lr"]})
+        row = {"epoch": epoch + 1,
+               "train": run["loss"] / steps / likelihood.NATS_PER_BIT,
+               "valid": likelihood.token_bits(prior, *valid_set
+                                              ).mean().item(),
+               "lr": optimizer.param_groups[0]["lr"]}
+        if not math.isfinite(row["train"] + row["valid"]):
+            raise ValueError("the loss is not finite: lower --lr")
+        run["history"].append(row)
         run.update(epoch=epoch + 1, step=0, loss=0.0,
                    seconds=time.monotonic() - started)
-        saver.after_epoch(run)
-        if accelerator.is_main_process:
-            report(run["history"][-1], writer, progress)
+        if first:
+            save_weights(folder, run, prior, about)
+            save_state(folder, run, prior, optimizer)
+            report(row, writer, progress)
             if on_epoch:
                 on_epoch(run["history"])
+    accelerator.wait_for_everyone()
     return run["history"]
 
 
+def check_sizes(images, recipe, processes):
+    if images < recipe.batch_size:
+        raise ValueError(f"batch_size is {recipe.batch_size}, but there are "
+                         f"only {images} training images")
+    if recipe.batch_size % processes:
+        raise ValueError(f"batch_size is {recipe.batch_size}; it must be a "
+                         f"multiple of the {processes} processes")
+
+
+def use_bf16(precision, device):
+    if precision not in ("auto", "bf16", "fp32"):
+        raise ValueError(f"precision is {precision!r}; it must be auto, bf16 "
+                         "or fp32")
+    return precision == "bf16" or (
+        precision == "auto" and device.type == "cuda"
+        and torch.cuda.get_device_capability(device) >= (8, 0))
+
+
 def batch(data, recipe, epoch, step, null, accelerator):
-    """This process's share of one batch, a function of (epoch, step)."""
+    """This process's share of one batch, a function of (epoch, step).
+
+    (tokens int64 (b, T), labels int64 (b,)), b = batch_size / processes.
+    """
     tokens, labels = data
     order = torch.randperm(len(tokens), generator=seeded(recipe.seed, epoch))
     chosen = order[step * recipe.batch_size:][:recipe.batch_size]
     labels = drop_labels(labels[chosen], null, recipe.label_dropout,
                          seeded(recipe.seed, epoch, step + 1))
-    torch.manual_seed(hash((recipe.seed, epoch, step)) % 2**31)  # dropout
+    torch.manual_seed(seeded(recipe.seed, epoch, step, 0).initial_seed())
     mine = slice(accelerator.process_index, None, accelerator.num_processes)
-    return (tokens[chosen][mine].long().to(accelerator.device),
+    return (tokens[chosen][mine].to(accelerator.device),
             labels[mine].to(accelerator.device))
 
 
@@ -153,15 +195,7 @@ def seeded(*numbers):
     return torch.Generator().manual_seed(seed)
 
 
-def progress_bar(steps, text, shown):
-    from tqdm import tqdm
-
-    return tqdm(total=steps, desc=text, disable=not shown)
-
-
 def tensorboard(log_dir):
-    if log_dir is None:
-        return None
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(log_dir)
@@ -173,82 +207,58 @@ def report(row, writer, shown):
         print(f"epoch {row['epoch']}: train {row['train']:.4f}, validation "
               f"{row['valid']:.4f} bits a token", flush=True)
     if writer:
-        for name in ("train", "valid"):
-            writer.add_scalar(f"bits per token/{name}", row[name],
-                              row["epoch"])
-        writer.add_scalar("learning rate", row["lr"], row["epoch"])
+        for name in ("train", "valid", "lr"):
+            writer.add_scalar(name, row[name], row["epoch"])
         writer.flush()
 
 
-class Saver:
-    """Writes checkpoints, each first under another name, then renamed."""
-
-    def __init__(self, folder, prior, optimizer, config, about, recipe, data,
-                 accelerator):
-        self.folder, self.prior, self.optimizer = folder, prior, optimizer
-        self.config, self.recipe = config, recipe
-        self.about = {**(about or {}), "data_sha256": data,
-                      "device": str(accelerator.device),
-                      "precision": accelerator.mixed_precision,
-                      "processes": accelerator.num_processes,
-                      "torch": str(torch.__version__),
-                      "pixellab": version("pixellab")}
-        self.main = accelerator.is_main_process
-        self.last_time = time.monotonic()
-
-    def every_few_minutes(self, run):
-        if time.monotonic() - self.last_time > 60 * self.recipe.save_minutes:
-            self.state(run)
-
-    def after_epoch(self, run):
-        history = run["history"]
-        if not self.main:
-            return
-        self.weights("last", run)
-        best = min(row["valid"] for row in history)
-        if history[-1]["valid"] == best:
-            self.weights("best", run)
-        write_atomically(self.folder / "history.json",
-                         json.dumps(history, indent=1).encode())
-        self.state(run)
-
-    def weights(self, name, run):
-        row = run["history"][-1]
-        weights.save(
-            self.folder / f"{name}.safetensors", self.prior.state_dict(),
-            self.config, {**self.about, "recipe": asdict(self.recipe),
-                          "epochs_done": row["epoch"],
-                          "seconds": round(run["seconds"]),
-                          "valid_bits_per_token": row["valid"],
-                          "train_bits_per_token": row["train"]})
-
-    def state(self, run):
-        self.last_time = time.monotonic()
-        if self.main:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = self.folder / "state.pt.part"
-            torch.save({"run": run, "prior": self.prior.state_dict(),
-                        "optimizer": self.optimizer.state_dict()}, temporary)
-            os.replace(temporary, self.folder / "state.pt")
+def save_weights(folder, run, prior, about):
+    """last.safetensors, best.safetensors if it is the best, history.json."""
+    row = run["history"][-1]
+    provenance = {**about, "recipe": run["recipe"],
+                  "epochs_done": row["epoch"],
+                  "seconds": round(run["seconds"]),
+                  "valid_bits_per_token": row["valid"],
+                  "train_bits_per_token": row["train"]}
+    best = min(run["history"], key=lambda row: row["valid"])
+    for name in ("last", "best") if row is best else ("last",):
+        weights.save(Path(folder) / f"{name}.safetensors",
+                     prior.state_dict(), run["config"], provenance)
+    with weights.atomic(Path(folder) / "history.json") as path:
+        path.write_text(json.dumps(run["history"], indent=1))
 
 
-def load_state(folder, prior, optimizer, recipe):
-    """Continue where `folder` stopped; the recipe must be the same one."""
-    path = folder / "state.pt"
+def save_state(folder, run, prior, optimizer):
+    with weights.atomic(Path(folder) / "state.pt") as path:
+        torch.save({"run": run, "prior": prior.state_dict(),
+                    "optimizer": optimizer.state_dict()}, path)
+
+
+def load_state(folder):
+    """What state.pt holds: {"run", "prior", "optimizer"}."""
+    path = Path(folder) / "state.pt"
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} does not exist")
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    for name, value in asdict(recipe).items():
-        before = saved["run"]["recipe"][name]
-        if name not in ("epochs", "save_minutes") and before != value:
-            raise ValueError(f"{name} was {before} when this run began and "
-                             f"is {value} now: use the same, or start anew")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(f"{path} is damaged "
+                         f"({str(error).splitlines()[0]})") from None
+
+
+def resumed(run, folder, prior, optimizer):
+    """The stored run, if it is the same one; only `epochs` may differ."""
+    saved = load_state(folder)
+    before, after = saved["run"]["recipe"], run["recipe"]
+    for name in set(after) - {"epochs", "save_minutes"}:
+        if before[name] != after[name]:
+            raise ValueError(
+                f"{name} was {before[name]} when this run began and is "
+                f"{after[name]} now: use the same, or start anew")
+    for name in ("data", "config"):
+        if saved["run"][name] != run[name]:
+            raise ValueError(f"this run began with other {name}: use the "
+                             "same, or start anew")
     prior.load_state_dict(saved["prior"])
     optimizer.load_state_dict(saved["optimizer"])
-    return saved["run"]
-
-
-def write_atomically(path, data):
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    return {**saved["run"], "recipe": after}

@@ -1,19 +1,33 @@
 """Weight files: safetensors in half precision, with their history inside.
 
-The header holds `config` (how to build the tokenizer and the prior) and
-`provenance` (data and hash, recipe, device, seconds, validation bits). No
-pickle anywhere.
+The header holds `config` (how to build the tokenizer and the prior),
+`provenance` (data and hash, recipe, device, seconds, validation bits) and the
+SHA-256 of the numbers. No pickle anywhere.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 FOLDER = Path(__file__).parent / "weights"
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """A path to write to, renamed to `path` when all went well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def names():
@@ -33,17 +47,23 @@ def find(name_or_path):
         "or the path of a .safetensors file")
 
 
+def digest(tensors):
+    """SHA-256 of all numbers, in the order of their names."""
+    total = hashlib.sha256()
+    for key in sorted(tensors):
+        total.update(key.encode())
+        total.update(tensors[key].numpy().tobytes())
+    return total.hexdigest()
+
+
 def save(path, tensors, config, provenance):
     """Write atomically: float tensors as float16, the rest as they are."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     halves = {key: (value.half() if value.is_floating_point() else value)
-              .contiguous().cpu() for key, value in tensors.items()}
-    temporary = path.with_name(path.name + ".part")
-    save_file(halves, temporary,
-              {"config": json.dumps(config),
-               "provenance": json.dumps(provenance)})
-    os.replace(temporary, path)
+              .cpu().contiguous() for key, value in tensors.items()}
+    with atomic(path) as part:
+        save_file(halves, part, {"config": json.dumps(config),
+                                 "provenance": json.dumps(provenance),
+                                 "sha256": digest(halves)})
 
 
 def load(name_or_path):
@@ -59,8 +79,12 @@ def load(name_or_path):
             tensors = {key: file.get_tensor(key) for key in file.keys()}
         config = json.loads(header["config"])
         provenance = json.loads(header["provenance"])
+        intact = header["sha256"] == digest(tensors)
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise ValueError(f"{path} is damaged or not a pixellab weight file "
                          f"({error})") from None
-    return ({key: value.float() if value.dtype == torch.float16 else value
+    if not intact:
+        raise ValueError(f"{path} is damaged (its numbers do not match their "
+                         "checksum): get it anew")
+    return ({key: value.float() if value.is_floating_point() else value
              for key, value in tensors.items()}, config, provenance)

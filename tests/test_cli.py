@@ -63,12 +63,23 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
 @pytest.mark.parametrize("words, hint", [
     (["sample", "pixelcnm"], "use one of"),
     (["sample", "pixelcnn", "--targets", "12"], "0 to 9"),
-    (["sample", "pixelcnn", "--targets", "a,b"], "0,1,2"),
+    (["sample", "pixelcnn", "--targets", "a,b"], "--targets"),
     (["sample", "pixelcnn", "--temperature", "-1"], "temperature"),
     (["sample", "pixelcnn", "--temperature", "nan"], "temperature"),
     (["sample", "pixelcnn", "--top-p", "2"], "top_p"),
     (["sample", "pixelcnn", "--top-k", "0"], "top_k"),
-    (["sample", "pixelcnn", "--count", "0"], "at least 1"),
+    (["sample", "pixelcnn", "--count", "0"], "--count"),
+    (["sample", "pixelcnn", "--count", "99999999999"], "10000"),
+    (["sample", "pixelcnn", "--count", "2000"], "10,000"),
+    (["sample", "pixelcnn", "--seed", "-1"], "seed is -1"),
+    (["sample", "pixelcnn", "--device", "cuda"], "no cuda device"),
+    (["sample", "pixelcnn", "--colour", "red"], "--help"),
+    (["train", "gtp"], "invalid choice"),
+    (["train", "pixelcnn", "--width", "0"], "--width"),
+    (["train", "pixelcnn", "--layers", "-1"], "--layers"),
+    (["train", "pixelcnn", "--limit", "0"], "--limit"),
+    (["train", "pixelcnn", "--precision", "int3"], "precision"),
+    (["train", "pixelcnn", "--limit", "20"], "only 20"),
     (["sample", "pixelcnn-binary", "--targets", "1"], "no labels"),
     (["complete", "pixelcnn", "nowhere.png", "--rows", "3"], "nowhere.png"),
     (["train", "pixelcnn", "--epochs", "0"], "epochs"),
@@ -81,7 +92,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
              if line.startswith("pixellab: ")]
     assert code == 2 and len(lines) == 1 and hint in lines[0]
     assert "Traceback" not in err
-    assert not list(tmp_path.rglob("*.png"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_picture_of_another_size_is_refused(capsys, tmp_path):
@@ -90,6 +101,48 @@ def test_a_picture_of_another_size_is_refused(capsys, tmp_path):
                        "--rows", 3, "--out", tmp_path / "out")
     assert code == 2
     assert "32x30" in err and "28x28" in err and "resize" in err
+
+
+def test_pictures_that_cannot_be_read_are_refused(capsys, tmp_path):
+    sixteen = Image.fromarray(np.full((28, 28), 40_000, np.uint16))
+    sixteen.save(tmp_path / "deep.png")
+    (tmp_path / "text.png").write_text("not a picture")
+    digit = Image.new("L", (28, 28))
+    digit.save(tmp_path / "cut.png")
+    whole = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:len(whole) // 2])
+    for name, hint in (("deep", "8 bits"), ("text", "not a picture"),
+                       ("cut", "not a picture")):
+        code, _, err = run(capsys, "complete", "pixelcnn",
+                           tmp_path / f"{name}.png", "--rows", 3, "--out",
+                           tmp_path / "out")
+        assert code == 2 and hint in err and "Traceback" not in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_repeated_target_is_drawn_once(capsys, tmp_path):
+    code, out, _ = run(capsys, "sample", "pixelcnn", "--targets", "1,1",
+                       "--out", tmp_path)
+    assert code == 0 and "1 images" in out
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_run_is_not_overwritten(capsys, tmp_path, sample_data):
+    words = ["train", "pixelcnn", "--epochs", 1, "--limit", 32,
+             "--batch-size", 16, "--width", 8, "--layers", 1, "--out",
+             tmp_path]
+    assert run(capsys, *words)[0] == 0
+    assert {"best.safetensors", "curve.png", "samples_001.png"} <= {
+        path.name for path in tmp_path.iterdir()}
+    code, _, err = run(capsys, *words)
+    assert code == 2 and "--resume" in err
+    code, _, err = run(capsys, "train", "pixelcnn", "--epochs", 1, "--limit",
+                       32, "--batch-size", 16, "--weights",
+                       tmp_path / "best.safetensors", "--out",
+                       tmp_path / "next")
+    assert code == 0
+    about = pl.load(tmp_path / "next" / "best.safetensors").provenance
+    assert about["started_from"]["epochs_done"] == 1
 
 
 def test_an_unwritable_folder_is_refused_before_work(capsys, tmp_path):

@@ -1,11 +1,19 @@
 """The data sets: splits, binarisation, offline sample, bad files."""
 
+import hashlib
+import http.client
+import http.server
+import io
 import subprocess
 import sys
+import threading
+import urllib.error
+import zipfile
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pixellab import data
 
@@ -49,6 +57,129 @@ def test_a_damaged_file_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv("PIXELLAB_OFFLINE", raising=False)
     with pytest.raises(ValueError, match="damaged.*delete"):
         data.mnist()
+
+
+@pytest.mark.parametrize("error", [
+    urllib.error.URLError("no route"), TimeoutError(), PermissionError("no"),
+    RuntimeError("Error downloading:\nTried here\nand there"),
+    http.client.IncompleteRead(b"")])
+def test_without_network_the_sample_serves_with_one_warning(
+        tmp_path, monkeypatch, error):
+    def fail(place):
+        raise error
+
+    monkeypatch.setenv("PIXELLAB_DATA", str(tmp_path / "empty"))
+    monkeypatch.delenv("PIXELLAB_OFFLINE", raising=False)
+    monkeypatch.setattr(data, "_download_mnist", fail)
+    data._mnist_splits.cache_clear()
+    with pytest.warns(UserWarning) as warned:
+        assert len(data.mnist("train")[0]) == 3000
+        data.mnist("valid")
+    assert len(warned) == 1
+    message = str(warned[0].message)
+    assert "could not be downloaded" in message and "\n" not in message
+    data._mnist_splits.cache_clear()
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves ARCHIVE; cut short, without ranges, or not an archive."""
+
+    archive, mode = b"", "ok"
+
+    def do_GET(self):  # noqa: N802
+        body, start = self.archive, 0
+        if self.mode != "no ranges":
+            start = int(self.headers["Range"][6:-1])
+            if start >= len(body):
+                return self.send_error(416)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        stop = len(body) // 2 if self.mode == "cut" else len(body)
+        self.wfile.write(body[start:max(stop, start)])
+
+    def log_message(self, *arguments):
+        pass
+
+
+def archive(size=(150, 100), folders=("train", "valid")):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as packed:
+        for name in folders:
+            picture = io.BytesIO()
+            Image.new("RGB", size).save(picture, "JPEG")
+            packed.writestr(f"frames/{name}/a.jpg", picture.getvalue())
+    return file.getvalue()
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """A download host of our own; also a data folder that is empty."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(data, "SUPERTUX_URL",
+                        f"http://127.0.0.1:{server.server_port}/frames.zip")
+    monkeypatch.setenv("PIXELLAB_DATA", str(tmp_path))
+    monkeypatch.delenv("PIXELLAB_OFFLINE", raising=False)
+    data._supertux_paths.cache_clear()
+    Server.archive, Server.mode = archive(), "ok"
+    yield tmp_path
+    server.shutdown()
+    data._supertux_paths.cache_clear()
+
+
+@pytest.mark.parametrize("mode", ["ok", "no ranges"])
+def test_frames_are_downloaded_once(server, mode):
+    Server.mode = mode
+    assert data.supertux("valid").shape == (1, 100, 150, 3)
+    assert (server / "supertux" / "SHA256").read_text().strip() == \
+        hashlib.sha256(Server.archive).hexdigest()
+    assert [path.name for path in server.iterdir()] == ["supertux"]
+    Server.archive = b""
+    assert data.supertux("train").shape == (1, 100, 150, 3)
+
+
+@pytest.mark.parametrize("mode", ["ok", "no ranges"])
+def test_a_cut_download_goes_on_later(server, mode):
+    Server.mode = "cut"
+    with pytest.warns(UserWarning, match="stopped|IncompleteRead"):
+        data.supertux("valid")
+    assert not (server / "supertux").exists()
+    assert 0 < (server / "supertux.zip.part").stat().st_size \
+        < len(Server.archive)
+    Server.mode = mode
+    data._supertux_paths.cache_clear()
+    assert data.supertux("valid").shape == (1, 100, 150, 3)
+
+
+def test_a_finished_part_is_used(server):
+    (server / "supertux.zip.part").write_bytes(Server.archive)
+    assert data.supertux("valid").shape == (1, 100, 150, 3)
+
+
+@pytest.mark.parametrize("body", [
+    b"<html>sign in</html>", archive(size=(320, 200)),
+    archive(folders=["train"])])
+def test_a_wrong_archive_is_never_installed(server, body):
+    Server.archive = body
+    with pytest.warns(UserWarning, match="could not be downloaded"):
+        assert len(data.supertux("valid")) == 24  # the sample
+    assert not (server / "supertux").exists()
+
+
+def test_own_frames_are_never_deleted(server):
+    mine = server / "supertux" / "train" / "mine.jpg"
+    mine.parent.mkdir(parents=True)
+    Image.new("RGB", (150, 100)).save(mine)
+    with pytest.raises(FileNotFoundError, match="valid holds no"):
+        data.supertux("valid")
+    assert mine.exists()
+
+
+def test_callers_cannot_spoil_the_cache(sample_data):
+    first, _ = data.mnist("valid")
+    first[:] = 0
+    assert data.mnist("valid")[0].max() == 255
 
 
 def test_unknown_split():

@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -84,9 +85,19 @@ def test_bad_images_are_refused(bad, word):
         Pixels(256, 6, 5).encode(bad)
 
 
-def test_bad_tokens_are_refused():
-    with pytest.raises(ValueError, match="0 to 3"):
-        Pixels(4, 6, 5).decode(torch.full((1, 30), 4))
+@pytest.mark.parametrize("tokens", [
+    torch.full((1, 30), 4), torch.full((1, 30), -1), torch.zeros(1, 29).long(),
+    torch.zeros(1, 30), torch.full((1, 30), float("nan"))])
+def test_bad_tokens_are_refused(tokens):
+    with pytest.raises(ValueError, match="must"):
+        Pixels(4, 6, 5).decode(tokens)
+
+
+def test_numpy_images_of_any_layout_are_taken():
+    images = random_images(2, 6, 5)
+    tokenizer = Pixels(256, 6, 5)
+    mirrored = tokenizer.encode(images.numpy()[:, :, ::-1])
+    assert torch.equal(tokenizer.decode(mirrored), images.flip(2))
 
 
 # -------------------------------------------------------------- weights
@@ -110,6 +121,20 @@ def test_a_cut_file_is_refused(saved, size):
     saved.write_bytes(saved.read_bytes()[:size])
     with pytest.raises(ValueError, match="damaged"):
         pl.load(saved)
+
+
+def test_a_flipped_byte_is_noticed(saved):
+    damaged = bytearray(saved.read_bytes())
+    damaged[-100] ^= 1
+    saved.write_bytes(damaged)
+    with pytest.raises(ValueError, match="checksum"):
+        pl.load(saved)
+
+
+def test_a_device_that_is_not_here_is_refused(saved):
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(ValueError, match=f"no {missing} device"):
+        pl.load(saved, missing)
 
 
 def test_a_foreign_file_is_refused(tmp_path):
@@ -202,7 +227,9 @@ def test_bits_do_not_depend_on_the_batch():
 @pytest.mark.parametrize("call, word", [
     (lambda m: m.sample(labels=[10]), "0 to 9"),
     (lambda m: m.sample(labels=[-1]), "0 to 9"),
-    (lambda m: m.sample(n=0), "at least 1"),
+    (lambda m: m.sample(n=0), "1 to 10,000"),
+    (lambda m: m.sample(labels=[1.5]), "0 to 9"),
+    (lambda m: m.sample(labels=[1], seed=-1), "seed"),
     (lambda m: m.sample(n=3, labels=[1, 2]), "2 labels for 3"),
     (lambda m: m.sample(labels=[1], temperature=float("nan")), "temperature"),
     (lambda m: m.sample(labels=[1], top_p=0.0), "top_p"),
@@ -220,7 +247,30 @@ def test_a_model_without_labels_refuses_them():
         model.sample(labels=[1, 2])
 
 
+def test_frames_end_with_the_finished_image():
+    model = tiny_model()
+    pictures = pl.figures.frames(model, model.stream(2, seed=3), count=7)
+    assert pictures.shape == (7, 2, 6, 5, 3)
+    finished = model.sample(2, seed=3)
+    assert np.array_equal(pictures[-1], pl.figures.to_array(finished))
+    blue = (pictures == pl.figures.NOT_YET).all(axis=-1).sum(axis=(2, 3))
+    assert blue[:, 0].tolist() == [30 - 30 * (i + 1) // 7 for i in range(7)]
+    strip = pl.figures.filmstrip(pictures, count=3)
+    assert len(strip.axes) == 6
+
+
+def test_gif_frames_can_be_seen(tmp_path):
+    frames = np.zeros((3, 4, 4, 3), np.uint8)
+    with pytest.raises(ValueError, match="at least 20"):
+        pl.figures.gif(tmp_path / "fast.gif", frames, milliseconds=10)
+
+
 # ------------------------------------------------------ shipped weights
+
+def test_the_weights_of_the_book_are_here():
+    assert {"pixelcnn", "pixelcnn-binary"} <= set(weights.names())
+    assert pl.models() == ["pixelcnn"]
+
 
 @pytest.mark.parametrize("name", weights.names())
 def test_shipped_weights_load_and_say_what_was_done(name):

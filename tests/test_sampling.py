@@ -63,6 +63,17 @@ def test_temperature_zero_is_greedy():
     assert torch.equal(probs.sum(-1), torch.ones(4, dtype=torch.float64))
 
 
+def test_a_tiny_temperature_is_nearly_greedy():
+    logits = random_logits(3)
+    probs = sampling.probabilities(logits, temperature=1e-310)
+    assert torch.equal(probs, sampling.probabilities(logits, temperature=0))
+
+
+def test_damaged_logits_are_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        sampling.probabilities(torch.tensor([[0.0, float("nan")]]))
+
+
 @pytest.mark.parametrize("setting", [
     {"temperature": -1}, {"temperature": float("nan")},
     {"temperature": float("inf")}, {"top_k": 0}, {"top_p": 0},
@@ -111,6 +122,17 @@ def test_probabilities_of_all_images_sum_to_one():
         bits = likelihood.token_bits(tiny_prior(), EVERY,
                                      torch.full((8,), label)).sum(dim=1)
         assert (2 ** -bits).sum().item() == pytest.approx(1, abs=1e-6)
+
+
+def test_colours_are_part_of_the_chain():
+    """One pixel, three binary channels: eight images, their sum is one."""
+    torch.manual_seed(3)
+    net = PixelCNN(2, (1, 1), channels=3, width=6, dilations=(1,), head=6)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    bits = likelihood.token_bits(net.double(), EVERY, torch.full((8,), 2))
+    assert (2 ** -bits.sum(dim=1)).sum().item() == pytest.approx(1, abs=1e-6)
+    assert (2 ** -bits.sum(dim=1)).std() > 0.02
 
 
 def test_bits_are_the_chain_rule():

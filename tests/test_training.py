@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from pixellab import training, weights
+from pixellab import likelihood, training, weights
 from pixellab.model import describe
 from pixellab.priors.pixelcnn import PixelCNN
 from pixellab.tokenizers.pixels import Pixels
@@ -64,10 +64,14 @@ def test_the_rate_decays_as_the_recipe_says(tmp_path):
 
 
 def test_best_is_the_lowest_validation_loss(tmp_path):
-    _, history = run(tmp_path, lr=0.3, gamma=1.0, epochs=5)
-    best = min(row["valid"] for row in history)
-    _, _, about = weights.load(tmp_path / "best.safetensors")
-    assert about["valid_bits_per_token"] == best
+    prior, history = run(tmp_path, lr=0.3, gamma=1.0, epochs=5)
+    losses = [row["valid"] for row in history]
+    assert min(losses) < losses[-1]  # else last and best would be the same
+    tensors, _, about = weights.load(tmp_path / "best.safetensors")
+    assert about["epochs_done"] == 1 + losses.index(min(losses))
+    prior.load_state_dict(tensors)
+    again = likelihood.token_bits(prior.eval(), *stripes(64, seed=1)).mean()
+    assert again.item() == pytest.approx(min(losses), rel=0.01)
 
 
 def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
@@ -108,6 +112,39 @@ def test_resume_wants_the_same_recipe(tmp_path):
         run(tmp_path / "elsewhere", resume=True)
 
 
+def test_resume_wants_the_same_data(tmp_path, monkeypatch):
+    run(tmp_path, epochs=1)
+    monkeypatch.setitem(globals(), "stripes",
+                        lambda count, seed=0: noise(count))
+    with pytest.raises(ValueError, match="other data"):
+        run(tmp_path, epochs=2, resume=True)
+
+
+def noise(count):
+    return torch.randint(2, (count, 16)), torch.arange(count) % 2
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    run(tmp_path, epochs=1)
+    state = tmp_path / "state.pt"
+    state.write_bytes(state.read_bytes()[:3000])
+    with pytest.raises(ValueError, match="state.pt is damaged"):
+        run(tmp_path, epochs=2, resume=True)
+
+
+def test_a_loss_that_explodes_is_said_so(tmp_path):
+    with pytest.raises(ValueError, match="lower --lr"):
+        run(tmp_path, lr=1e30, epochs=2)
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_precision_may_change_between_runs_and_ends_with_them(tmp_path):
+    one, _ = run(tmp_path / "a", epochs=1, precision="bf16")
+    run(tmp_path / "b", epochs=1, precision="fp32")
+    logits = one(*[part[:2] for part in stripes(2)])
+    assert logits.dtype == torch.float32
+
+
 def test_batches_cover_the_data_once_an_epoch():
     from accelerate import Accelerator
 
@@ -128,8 +165,9 @@ def test_labels_are_dropped_at_the_asked_rate():
                                                                 abs=0.01)
 
 
-@pytest.mark.parametrize("setting", [{"epochs": 0}, {"lr": -1.0},
-                                     {"batch_size": 0}])
+@pytest.mark.parametrize("setting", [
+    {"epochs": 0}, {"lr": -1.0}, {"lr": float("inf")}, {"gamma": float("nan")},
+    {"batch_size": 0}])
 def test_recipes_without_sense_are_refused(setting):
     with pytest.raises(ValueError, match="must be positive"):
         Recipe(**setting)
@@ -160,7 +198,8 @@ def test_a_killed_process_resumes(tmp_path, sample_data):
     done = json.loads((tmp_path / "history.json").read_text())
     epochs = str(len(done) + 2)
     finished = subprocess.run(
-        [sys.executable, *COMMAND, "--epochs", epochs, "--resume", tmp_path],
+        [sys.executable, "-m", "pixellab", "train", "pixelcnn", "--epochs",
+         epochs, "--limit", "64", "--resume", tmp_path, "--device", "cpu"],
         capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     history = json.loads((tmp_path / "history.json").read_text())
@@ -176,13 +215,14 @@ def test_two_processes_learn_the_same(tmp_path, sample_data):
     for count in ("1", "2"):
         folder = tmp_path / count
         done = subprocess.run(
-            [sys.executable, "-m", "accelerate.commands.launch", "--cpu",
-             "--num_processes", count, "--num_machines", "1",
-             "--mixed_precision", "no", "--dynamo_backend", "no",
-             *COMMAND, "--out", folder], capture_output=True, text=True)
+            [sys.executable, "-m", "torch.distributed.run", "--standalone",
+             "--nproc_per_node", count, *COMMAND, "--out", folder],
+            capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
-        _, _, about = weights.load(folder / "last.safetensors")
+        _, _, about = weights.load(folder / "best.safetensors")
         assert about["processes"] == int(count)
+        assert "test_bits_per_token" not in about  # none in the sample
+        assert len(about["check"]["bits"]) == 64
         curves.append(json.loads((folder / "history.json").read_text()))
     for one, two in zip(*curves, strict=True):
         assert one["train"] == pytest.approx(two["train"], rel=1e-3)

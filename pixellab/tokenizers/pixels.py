@@ -1,5 +1,6 @@
 """The simplest tokenizer: a pixel is a token."""
 
+import numpy as np
 import torch
 
 
@@ -24,10 +25,12 @@ class Pixels:
             else (height, width, channels)
         self.length = height * width * channels
         self.row_height = 1  # image rows in one row of tokens
+        self.step = 255 / (levels - 1)  # brightness from level to level
 
     def encode(self, images):
         """Raises ValueError for another type or size, or an empty batch."""
-        images = torch.as_tensor(images)
+        if not torch.is_tensor(images):
+            images = torch.from_numpy(np.array(images))
         if images.dtype != torch.uint8:
             raise ValueError(f"images are {images.dtype}; they must be "
                              "uint8, 0 to 255")
@@ -36,18 +39,19 @@ class Pixels:
                 f"images have shape {tuple(images.shape)}; they must be "
                 f"(N, {', '.join(map(str, self.shape))}) with N at least 1: "
                 "resize them first")
-        step = 255 / (self.vocabulary - 1)
-        return (images.flatten(1) / step).round().long()
+        return (images.flatten(1) / self.step).round().long()
 
     def decode(self, tokens):
-        """Raises ValueError for tokens outside 0 .. levels - 1."""
+        """Raises ValueError for tokens outside 0 .. levels - 1, or too few.
+        """
         tokens = torch.as_tensor(tokens)
-        if tokens.min() < 0 or tokens.max() >= self.vocabulary:
-            raise ValueError(f"tokens run from {tokens.min()} to "
-                             f"{tokens.max()}; they must lie in 0 to "
-                             f"{self.vocabulary - 1}")
-        step = 255 / (self.vocabulary - 1)
-        return (tokens * step).round().to(torch.uint8).unflatten(
+        if tokens.is_floating_point() or tokens.shape[1:] != (self.length,):
+            raise ValueError(f"tokens are {tokens.dtype} of shape "
+                             f"{tuple(tokens.shape)}; they must be whole "
+                             f"numbers of shape (N, {self.length})")
+        if ((tokens < 0) | (tokens >= self.vocabulary)).any():
+            raise ValueError(f"tokens must lie in 0 to {self.vocabulary - 1}")
+        return (tokens * self.step).round().to(torch.uint8).unflatten(
             1, self.shape)
 
     def prefix_length(self, rows):

@@ -5,17 +5,14 @@ with labels where the model takes them. `pixelcnn` is scored on 256-level
 MNIST, `pixelcnn-binary` on static-binarised MNIST: two different questions.
 """
 
-from pixellab import data, load
+from pixellab import load
+from pixellab.cli import TRAINABLE
 from pixellab.likelihood import NATS_PER_BIT
-
-IMAGES = {"pixelcnn": data.mnist,
-          "pixelcnn-binary": lambda split: (data.binarized_mnist(split),
-                                            None)}
 
 
 def measure():
     results = {}
-    for name, images in IMAGES.items():
+    for name, (_, _, images, _) in TRAINABLE.items():
         model = load(name, device="cpu")
         for split in ("valid", "test"):
             try:

@@ -159,8 +159,9 @@ class PixelCache:
 
     The vertical stack runs a row at a time, the horizontal stack a pixel at
     a time; each keeps the inputs of every layer. Buffers carry the zeros
-    that the convolutions pad with. Tensors of the horizontal stack have the
-    column first, so that one column is contiguous: (columns, B, features).
+    that the convolutions pad with: image (B, channels, H + 3, W + 6). Tensors
+    of the horizontal stack have the column first, so that one column is
+    contiguous: (W, B, features).
     """
 
     def __init__(self, net, labels):
@@ -207,7 +208,12 @@ class PixelCache:
 
 
 class LayerCache:
-    """PixelCache's share of one GatedBlock."""
+    """PixelCache's share of one GatedBlock with dilation d.
+
+    rows (B, width, H + d, W + 2 d): inputs of its vertical convolution;
+    row (W + d, B, width): inputs of its horizontal one, in this row;
+    above (W, B, 2 width): what its vertical stack says to this row.
+    """
 
     def __init__(self, block, labels, zeros):
         d = self.dilation = block.vertical.dilation[0]
@@ -222,6 +228,7 @@ class LayerCache:
         self.out = matrix(block.horizontal_out)
 
     def new_row(self, row, v):
+        """v (B, width, 1, W) of this row, to the v of the next layer."""
         block, d = self.block, self.dilation
         self.rows[:, :, row + d, d:-d] = v[:, :, 0]
         above = unpadded(block.vertical, self.rows[:, :, row:row + d + 1])
@@ -231,6 +238,7 @@ class LayerCache:
             gate(above + self.bias_v[:, :, None, None]))
 
     def new_pixel(self, column, h):
+        """h (B, width) of this column, to the h of the next layer."""
         self.row[column + self.dilation] = h
         x = torch.addmm(self.above[column], self.row[column], self.left)
         weight, bias = self.out

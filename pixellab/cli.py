@@ -5,6 +5,7 @@ import dataclasses
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from pixellab.tokenizers.pixels import Pixels
 
 def main(arguments=None):
     """Run one command; bad input is one line on stderr and exit code 2."""
+    warnings.formatwarning = lambda text, *_: f"pixellab: {text}\n"
     try:
         options = parser().parse_args(arguments)
         options.command(options)

@@ -68,6 +68,9 @@ def repair_page(app, pagename, templatename, context, doctree):
     if "body" in context:
         context["body"] = context["body"].replace(
             'role="doc-biblioentry"', 'role="listitem"')
+        # sphinx-exercise gives all exercises of a page the same id.
+        context["body"] = re.sub(r' id="(exercise|solution)-content"', "",
+                                 context["body"])
 
 
 INDEX = """\

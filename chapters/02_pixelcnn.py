@@ -794,23 +794,27 @@ assert abs(after.mean() / before.mean() - 1) < 0.01  # stored in 16 bits
 # %%
 model = pl.load("pixelcnn")
 about = model.provenance
-for key in ("data", "train_images", "epochs_done", "device", "seconds"):
-    print(f"{key:12} {about[key]}")
-recipe = about["recipe"]
-print(f"lr {recipe['lr']}, gamma {recipe['gamma']}, "
-      f"batch size {recipe['batch_size']}")
+stages = [about]  # of the training, the last one first
+while "started_from" in stages[-1]:
+    stages.append(stages[-1]["started_from"])
+print(f"{about['data']}, {about['train_images']} images, {about['device']}")
+for stage in reversed(stages):
+    recipe = stage["recipe"]
+    print(f"{stage['epochs_done']} epochs with lr {recipe['lr']}, gamma "
+          f"{recipe['gamma']}, batch size {recipe['batch_size']}: "
+          f"{stage['seconds'] / 60:.0f} minutes")
 size = sum(parameter.numel() for parameter in model.prior.parameters())
-pl.glue("pixelcnn_parameters", size)
-pl.glue("pixelcnn_epochs", about["epochs_done"])
-pl.glue("pixelcnn_minutes", f"{about['seconds'] / 60:.0f}")
-pl.glue("pixelcnn_bits", f"{about['valid_bits_per_token']:.3f}")
-if "test_bits_per_token" in about:
-    tested = f"{about['test_bits_per_token']:.3f}"
-else:
-    tested = "not measured"
+print(f"{size:,} parameters")
+epochs = sum(stage["epochs_done"] for stage in stages)
+minutes = sum(stage["seconds"] for stage in stages) / 60
+tested = about.get("test_bits_per_token")
 
 # %% tags=["remove-cell"]
-pl.glue("pixelcnn_test_bits", tested)
+pl.glue("pixelcnn_parameters", size)
+pl.glue("pixelcnn_epochs", epochs)
+pl.glue("pixelcnn_minutes", f"{minutes:.0f}")
+pl.glue("pixelcnn_bits", f"{about['valid_bits_per_token']:.3f}")
+pl.glue("pixelcnn_test_bits", f"{tested:.3f}" if tested else "not measured")
 
 # %% [markdown]
 # Should you believe a file? It also holds the bits of single validation

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from pixellab.training import write_atomically
+from pixellab.weights import atomic
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
@@ -51,8 +51,8 @@ def main(names):
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         results[name] = {"question": module.__doc__.strip(), "run": run,
                          "results": measured}
-        write_atomically(RESULTS, (json.dumps(results, indent=1) + "\n")
-                         .encode())
+        with atomic(RESULTS) as part:
+            part.write_text(json.dumps(results, indent=1) + "\n")
         print(json.dumps(measured, indent=1), flush=True)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from tqdm import tqdm
 
 from pixellab import data, figures, training, weights
 from pixellab.model import ImageModel, build, certify, describe, load, models
@@ -185,7 +186,7 @@ def draw(model, steps, options, names):
                               "--out")
     if options.gif:
         length = model.tokenizer.length
-        bar = training.tqdm(steps, total=length, desc="tokens")
+        bar = tqdm(steps, total=length, desc="tokens")
         pictures = figures.frames(model, bar, count=min(56, length))
         images = pictures[-1]
         for i, name in enumerate(names):

@@ -142,7 +142,7 @@ def animation(pictures, alt, milliseconds=60, width=None):
         '</picture>')
 
 
-def loss_curve(history, unit="bits a token", scale=1.0, axis=None):
+def loss_curve(history, unit="bits a token", axis=None):
     """Training and validation loss by epoch, from `training.train`."""
     import matplotlib.pyplot as plt
 
@@ -150,7 +150,7 @@ def loss_curve(history, unit="bits a token", scale=1.0, axis=None):
     epochs = [row["epoch"] for row in history]
     upper = max("train", "valid", key=history[-1].get)
     for name, colour in (("train", GREY), ("valid", BLUE)):
-        values = [row[name] * scale for row in history]
+        values = [row[name] for row in history]
         axis.plot(epochs, values, marker="o", ms=3, color=colour)
         axis.annotate(f" {name}", (epochs[-1], values[-1]), color=colour,
                       va="bottom" if name == upper else "top")

@@ -240,6 +240,12 @@ def test_public_frames(full_data):
     assert data.supertux("valid", limit=4).shape == (4, 100, 150, 3)
 
 
+def fresh_process(code):
+    """What `code` prints in an interpreter of its own."""
+    return subprocess.run([sys.executable, "-c", code], text=True, check=True,
+                          stdout=subprocess.PIPE).stdout.strip()
+
+
 def test_torchvision_imports_in_a_fresh_process():
     code = ("from pixellab.data import import_torchvision as load;"
             "v = load(); assert load() is v;"
@@ -248,12 +254,10 @@ def test_torchvision_imports_in_a_fresh_process():
             "assert t.Pad(2)(torch.zeros(1, 28, 28)).shape == (1, 32, 32);"
             "assert v.datasets.MNIST.resources;"
             "print(make_grid(torch.zeros(4, 1, 3, 3)).shape[0])")
-    done = subprocess.run([sys.executable, "-c", code], text=True,
-                          capture_output=True)
-    assert done.stdout.strip() == "3", done.stderr
+    assert fresh_process(code) == "3"
 
 
-def test_where_torchvision_works_nothing_is_patched(monkeypatch):
+def test_where_torchvision_works_nothing_is_patched():
     """A stand-in that imports cleanly must be handed back untouched."""
     code = ("import sys, types;"
             "v = types.ModuleType('torchvision'); v.__path__ = [];"
@@ -265,6 +269,4 @@ def test_where_torchvision_works_nothing_is_patched(monkeypatch):
             "from pixellab.data import import_torchvision as load;"
             "assert load() is v and sys.modules['torchvision'] is v;"
             "assert not hasattr(load, 'keep_alive'); print('untouched')")
-    done = subprocess.run([sys.executable, "-c", code], text=True,
-                          capture_output=True)
-    assert done.stdout.strip() == "untouched", done.stderr
+    assert fresh_process(code) == "untouched"

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from pixellab import data, figures, training, weights
 from pixellab.model import ImageModel, build, certify, describe, load, models
+from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
 from pixellab.tokenizers.pixels import Pixels
 
@@ -111,10 +112,12 @@ def add_training(command):
         command.add_argument(f"--{field.name.replace('_', '-')}",
                              type=field.type, metavar=field.name.upper(),
                              help=f"default: {field.default}")
-    command.add_argument("--width", type=size, default=64,
-                         help="features a layer (default: %(default)s)")
-    command.add_argument("--layers", type=size, default=7,
-                         help="gated blocks (default: %(default)s)")
+    command.add_argument("--width", type=size,
+                         help="features (default: pixelcnn 64, gpt 160)")
+    command.add_argument("--layers", type=size,
+                         help="blocks (default: pixelcnn 7, gpt 2)")
+    command.add_argument("--heads", type=size, help="attention heads of gpt "
+                         "(default: one for each 32 features)")
     command.add_argument("--channels", type=int, default=1, choices=(1,),
                          help="colour channels of the data: MNIST has 1")
     command.add_argument("--limit", type=size,
@@ -224,21 +227,29 @@ def static_mnist(split):
     return data.binarized_mnist(split), None
 
 
-# name: (levels, classes, images of a split, what they are)
+def new_pixelcnn(options, levels=256, num_classes=10):
+    width, pattern = options.width or 64, (1, 2, 1, 4)
+    return Pixels(levels), PixelCNN(
+        levels, width=width, head=2 * width, num_classes=num_classes,
+        dilations=[pattern[i % 4] for i in range(options.layers or 7)])
+
+
+def new_binary_pixelcnn(options):
+    return new_pixelcnn(options, levels=2, num_classes=0)
+
+
+def new_gpt(options):
+    width = options.width or 160
+    return Pixels(256), GPT(width=width, layers=options.layers or 2,
+                            heads=options.heads or max(1, width // 32))
+
+
+# name: (a new tokenizer and prior, images of a split, what they are)
 TRAINABLE = {
-    "pixelcnn": (256, 10, data.mnist, "MNIST, 256 levels"),
-    "pixelcnn-binary": (2, 0, static_mnist, "static-binarised MNIST")}
-
-
-def new_config(options):
-    """Tokenizer and prior as the options ask for them."""
-    levels, classes, _, _ = TRAINABLE[options.name]
-    pattern = (1, 2, 1, 4)
-    prior = PixelCNN(
-        levels, width=options.width, head=2 * options.width,
-        dilations=[pattern[i % 4] for i in range(options.layers)],
-        num_classes=classes)
-    return {"tokenizer": describe(Pixels(levels)), "prior": describe(prior)}
+    "pixelcnn": (new_pixelcnn, data.mnist, "MNIST, 256 levels"),
+    "pixelcnn-binary": (new_binary_pixelcnn, static_mnist,
+                        "static-binarised MNIST"),
+    "gpt": (new_gpt, data.mnist, "MNIST, 256 levels")}
 
 
 def read_recipe(options, stored):
@@ -254,6 +265,7 @@ def train(options):
     then score the best weights on validation and test."""
     folder = Path(options.resume or options.out or
                   f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
+    new, images, text = TRAINABLE[options.name]
     if options.resume:
         run = training.load_state(folder)["run"]
         config, recipe = run["config"], read_recipe(options, run["recipe"])
@@ -261,8 +273,9 @@ def train(options):
         raise ValueError(f"{folder} holds a run: continue it with --resume, "
                          "or choose another --out")
     else:
-        config, recipe = new_config(options), read_recipe(options, {})
-    images, text = TRAINABLE[options.name][2:]
+        tokenizer, prior = new(options)
+        config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
+        recipe = read_recipe(options, {})
     about = {"name": options.name, "data": text}
     torch.manual_seed(recipe.seed)  # the first weights
     if options.weights:

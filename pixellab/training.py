@@ -29,6 +29,7 @@ class Recipe:
     epochs: int = 50
     lr: float = 1e-3  # Adam's learning rate at the start
     gamma: float = 0.99  # the rate falls by this factor in each epoch
+    warmup: int = 0  # steps in which the rate rises to lr, for transformers
     batch_size: int = 128  # over all processes together
     label_dropout: float = 0.1  # how often the null class is taught
     precision: str = "auto"  # bf16 or fp32; auto: bf16 on GPUs that have it
@@ -115,8 +116,7 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
             tokens, labels = batch(train_set, recipe, epoch, step,
                                    prior.num_classes, accelerator)
             for group in optimizer.param_groups:
-                group["lr"] = recipe.lr * recipe.gamma ** (
-                    epoch + step / steps)
+                group["lr"] = rate(recipe, epoch * steps + step, steps)
             with torch.autocast(accelerator.device.type, torch.bfloat16,
                                 enabled=bf16):
                 loss = loss_in_nats(net, tokens, labels)
@@ -152,6 +152,12 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
                 on_epoch(run["history"])
     accelerator.wait_for_everyone()
     return run["history"]
+
+
+def rate(recipe, step, steps_per_epoch):
+    """The learning rate of a step, counted from the start of the run."""
+    rise = min(1, (step + 1) / max(1, recipe.warmup))
+    return recipe.lr * rise * recipe.gamma ** (step / steps_per_epoch)
 
 
 def check_sizes(images, recipe, processes):

@@ -1,10 +1,19 @@
 """Pixel by Pixel: autoregressive image models, from tokens to files."""
 
-from pixellab import data, figures, likelihood, sampling, training, weights
+from pixellab import (
+    classify,
+    data,
+    figures,
+    likelihood,
+    sampling,
+    training,
+    weights,
+)
 from pixellab.figures import glue
 from pixellab.model import ImageModel, load, models
 from pixellab.scale import scale
 
 __version__ = "0.1.0"
-__all__ = ["ImageModel", "data", "figures", "glue", "likelihood", "load",
-           "models", "sampling", "scale", "training", "weights"]
+__all__ = ["ImageModel", "classify", "data", "figures", "glue",
+           "likelihood", "load", "models", "sampling", "scale", "training",
+           "weights"]

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from pixellab import data, figures, training, weights
+from pixellab import classify, data, figures, training, weights
 from pixellab.model import ImageModel, build, certify, describe, load, models
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
@@ -79,6 +79,8 @@ def parser():
     command = commands.add_parser("complete", help="finish an image")
     command.add_argument("name", help="a shipped model")
     command.add_argument("image", help="a picture of the model's size")
+    command.add_argument("--resize", action="store_true",
+                         help="resize a picture of another size")
     command.add_argument("--rows", type=int, required=True,
                          help="how many rows of the image are kept")
     command.add_argument("--count", type=count, default=4,
@@ -88,7 +90,7 @@ def parser():
     command.set_defaults(command=complete)
 
     command = commands.add_parser("train", help="train a model")
-    command.add_argument("name", choices=sorted(TRAINABLE))
+    command.add_argument("name", choices=[*TRAINABLE, *classify.READERS])
     add_training(command)
     command.set_defaults(command=train)
     return top
@@ -122,6 +124,8 @@ def add_training(command):
                          help="colour channels of the data: MNIST has 1")
     command.add_argument("--limit", type=size,
                          help="use only the first so many images")
+    command.add_argument("--compile", action="store_true",
+                         help="torch.compile: for long runs on a GPU")
     command.add_argument("--log-dir", help="TensorBoard logs go here")
     command.add_argument("--out", help="folder of the run (default: "
                          "runs/NAME/TIME)")
@@ -138,8 +142,10 @@ def list_models(options):
     for name in weights.names():
         _, _, about = weights.load(name)
         star = "*" if name in models() else " "
-        print(f"{star} {name:16} {about['data']:24} "
-              f"{about['valid_bits_per_token']:.4f} bits a token, validation")
+        score = (f"{about['valid_accuracy']:.2%} read rightly"
+                 if name in classify.READERS else
+                 f"{about['valid_bits_per_token']:.4f} bits a token")
+        print(f"{star} {name:16} {about['data']:27} {score}, validation")
 
 
 # ------------------------------------------------- sample and complete
@@ -166,7 +172,7 @@ def sample(options):
 def complete(options):
     """IMAGE_NUMBER.png for each completion."""
     model = load(options.weights or options.name, options.device)
-    image = read_image(options.image, model.tokenizer.shape)
+    image = read_image(options.image, model.tokenizer.shape, options.resize)
     images = np.repeat(image[None], options.count, axis=0)
     labels = None if options.label is None else [options.label] * len(images)
     steps = model.complete_stream(images, options.rows, labels,
@@ -204,18 +210,19 @@ def draw(model, steps, options, names):
     print(f"{len(names)} images in {out}")
 
 
-def read_image(path, shape):
+def read_image(path, shape, resize=False):
     """A picture file as uint8 (H, W[, 3]); its size must be the model's."""
     try:
         with Image.open(path) as image:
-            if image.size != (shape[1], shape[0]):
+            if image.size != (shape[1], shape[0]) and not resize:
                 raise ValueError(
                     f"{path} is {image.width}x{image.height}; the model "
-                    f"needs {shape[1]}x{shape[0]}: resize the picture first")
+                    f"needs {shape[1]}x{shape[0]}: add --resize")
             if image.mode[0] in "IF":
                 raise ValueError(f"{path} has more than 8 bits a pixel: "
                                  "convert it to 8 bits first")
-            return np.array(image.convert("RGB" if len(shape) == 3 else "L"))
+            image = image.convert("RGB" if len(shape) == 3 else "L")
+            return np.array(image.resize((shape[1], shape[0])))
     except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a picture that can be read "
                          f"({error})") from None
@@ -249,7 +256,8 @@ TRAINABLE = {
     "pixelcnn": (new_pixelcnn, data.mnist, "MNIST, 256 levels"),
     "pixelcnn-binary": (new_binary_pixelcnn, static_mnist,
                         "static-binarised MNIST"),
-    "gpt": (new_gpt, data.mnist, "MNIST, 256 levels")}
+    "gpt": (new_gpt, data.mnist, "MNIST, 256 levels"),
+    "gpt-live": (new_gpt, data.mnist, "MNIST, 256 levels")}
 
 
 def read_recipe(options, stored):
@@ -265,6 +273,12 @@ def train(options):
     then score the best weights on validation and test."""
     folder = Path(options.resume or options.out or
                   f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
+    if options.name in classify.READERS:
+        about = classify.make(options.name, folder / "best.safetensors",
+                              options.epochs)
+        print(f"{folder}: {about['valid_accuracy']:.2%} read rightly, "
+              "validation")
+        return
     new, images, text = TRAINABLE[options.name]
     if options.resume:
         run = training.load_state(folder)["run"]
@@ -277,6 +291,8 @@ def train(options):
         config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
         recipe = read_recipe(options, {})
     about = {"name": options.name, "data": text}
+    if options.name == "gpt-live":  # small enough to load in a page
+        about["stored_as"] = "int8"
     torch.manual_seed(recipe.seed)  # the first weights
     if options.weights:
         tensors, config, about["started_from"] = weights.load(options.weights)
@@ -303,7 +319,8 @@ def train(options):
         prior, *sets, recipe, folder, config, log_dir=options.log_dir,
         about=about,
         on_epoch=lambda history: picture_run(model, history, folder),
-        resume=options.resume is not None, device=options.device)
+        resume=options.resume is not None, device=options.device,
+        compiled=options.compile)
     if not training.is_first_process():
         return
     try:

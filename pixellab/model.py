@@ -3,6 +3,7 @@
 import importlib
 import math
 import re
+import warnings
 
 import torch
 
@@ -10,6 +11,7 @@ from pixellab import likelihood, sampling, weights
 from pixellab.scale import best_device
 
 NAMES = ("pixelcnn", "gpt", "symbols", "patches", "bsq")
+PART = 200  # images drawn at a time: a cache takes megabytes an image
 
 
 def models():
@@ -87,6 +89,15 @@ def describe(part):
     return {"kind": f"{file}.{type(part).__name__}", **part.config}
 
 
+def how_many(n, labels):
+    """n, by default one image a label."""
+    if n is None:
+        n = 1 if labels is None else len(labels)
+    if not 1 <= n <= 10_000:
+        raise ValueError(f"n is {n}; it must be 1 to 10,000")
+    return n
+
+
 class ImageModel:
     """A tokenizer (images <-> tokens) and a prior p(token | earlier, label).
 
@@ -116,31 +127,39 @@ class ImageModel:
         return torch.tensor([null if label is None else int(label)
                              for label in labels])
 
-    def stream(self, n=None, labels=None, *, seed=0, prompt=None, **filters):
+    def stream(self, n=None, labels=None, *, seed=0, prompt=None, first=0,
+               **filters):
         """Sample, yielding the tokens so far (N, t) after each token.
 
         n defaults to one image a label; filters: temperature, top_k, top_p.
+        The random numbers are those of images `first`, `first` + 1, ...
         """
-        if n is None:
-            n = 1 if labels is None else len(labels)
-        if not 1 <= n <= 10_000:
-            raise ValueError(f"n is {n}; it must be 1 to 10,000")
+        n = how_many(n, labels)
         labels = self.label_tensor(labels, n)
         sampling.check_filters(**filters)
-        uniforms = sampling.uniform_numbers(n, self.tokenizer.length, seed)
+        vocabulary = self.tokenizer.vocabulary
+        if (filters.get("top_k") or 0) > vocabulary:
+            warnings.warn(f"top_k {filters['top_k']} is more than the "
+                          f"{vocabulary} tokens there are: all are kept",
+                          stacklevel=2)
+        uniforms = sampling.uniform_numbers(n, self.tokenizer.length, seed,
+                                            first)
         return sampling.stream(self.prior, labels, uniforms, prompt,
                                **filters)
 
     def sample(self, n=None, labels=None, temperature=1.0, top_k=None,
                top_p=None, seed=0, progress=False):
-        """New images, uint8 (N, H, W) or (N, H, W, 3).
+        """New images, uint8 (N, H, W) or (N, H, W, 3), some at a time.
 
         temperature 0 is greedy; top_k and top_p filter as in
         `sampling.probabilities`; the same seed gives the same images.
         """
-        steps = self.stream(n, labels, seed=seed, temperature=temperature,
-                            top_k=top_k, top_p=top_p)
-        return self.finish(steps, progress)
+        n = how_many(n, labels)
+        return torch.cat([self.finish(self.stream(
+            min(PART, n - first),
+            None if labels is None else labels[first:first + PART],
+            seed=seed, first=first, temperature=temperature, top_k=top_k,
+            top_p=top_p), progress) for first in range(0, n, PART)])
 
     def complete(self, images, rows, labels=None, temperature=1.0,
                  top_k=None, top_p=None, seed=0, progress=False):

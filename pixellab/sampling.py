@@ -62,15 +62,16 @@ def draw(probs, uniforms):
     return torch.searchsorted(cdf, target, right=True)[:, 0]
 
 
-def uniform_numbers(count, length, seed=0):
+def uniform_numbers(count, length, seed=0, first=0):
     """float64 (count, length) in [0, 1): one independent stream an image.
 
-    Image i gets the same numbers whatever else is in the batch.
+    Image i gets the same numbers whatever else is in the batch; a batch may
+    begin with image `first`.
     """
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must be 0 or more")
     streams = [np.random.default_rng([seed, i]).random(length)
-               for i in range(count)]
+               for i in range(first, first + count)]
     return torch.from_numpy(np.stack(streams))
 
 

@@ -70,7 +70,7 @@ def is_first_process():
 
 def train(prior, train_set, valid_set, recipe, folder, config, about=None,
           on_epoch=None, log_dir=None, resume=False, progress=True,
-          device=None):
+          device=None, compiled=False):
     """Train `prior` in place; returns the history: one dict an epoch, with
     "train" and "valid" in bits a token.
 
@@ -79,6 +79,7 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     state.pt (to resume) and history.json, each written atomically.
     `config` and `about` (what is known of the data) go into their headers.
     on_epoch(history) is called after each epoch, on the first process.
+    compiled=True spends a minute on compiling first: for long runs on a GPU.
 
     ValueError for a batch larger than the data, a loss that is not finite,
     or a resumed run with other data or another recipe; FileNotFoundError
@@ -90,7 +91,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     check_sizes(len(train_set[0]), recipe, accelerator.num_processes)
     bf16 = use_bf16(recipe.precision, accelerator.device)
     optimizer = torch.optim.Adam(prior.parameters(), lr=recipe.lr)
-    net, optimizer = accelerator.prepare(prior, optimizer)
+    net, optimizer = accelerator.prepare(
+        torch.compile(prior) if compiled else prior, optimizer)
     run = {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0, "history": [],
            "recipe": asdict(recipe), "data": fingerprint(train_set[0]),
            "config": config}

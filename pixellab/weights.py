@@ -1,4 +1,4 @@
-"""Weight files: safetensors in half precision, with their history inside.
+"""Weight files: safetensors of few bits, with their history inside.
 
 The header holds `config` (how to build the tokenizer and the prior),
 `provenance` (data and hash, recipe, device, seconds, validation bits) and the
@@ -11,6 +11,7 @@ import json
 import os
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -57,13 +58,26 @@ def digest(tensors):
 
 
 def save(path, tensors, config, provenance):
-    """Write atomically: float tensors as float16, the rest as they are."""
-    halves = {key: (value.half() if value.is_floating_point() else value)
-              .cpu().contiguous() for key, value in tensors.items()}
+    """Write atomically: float tensors as float16, the rest as they are.
+
+    Where the provenance says {"stored_as": "int8"}, float matrices become
+    int8, with one float32 scale a row in "NAME.scale".
+    """
+    stored = {}
+    for key, value in tensors.items():
+        value = value.detach().cpu().contiguous()
+        if not value.is_floating_point():
+            stored[key] = value
+        elif provenance.get("stored_as") == "int8" and value.ndim == 2:
+            scale = value.abs().amax(dim=1).clamp(min=1e-12) / 127
+            stored[key] = (value / scale[:, None]).round().to(torch.int8)
+            stored[f"{key}.scale"] = scale
+        else:
+            stored[key] = value.half()
     with atomic(path) as part:
-        save_file(halves, part, {"config": json.dumps(config),
+        save_file(stored, part, {"config": json.dumps(config),
                                  "provenance": json.dumps(provenance),
-                                 "sha256": digest(halves)})
+                                 "sha256": digest(stored)})
 
 
 def load(name_or_path):
@@ -86,5 +100,8 @@ def load(name_or_path):
     if not intact:
         raise ValueError(f"{path} is damaged (its numbers do not match their "
                          "checksum): get it anew")
-    return ({key: value.float() if value.is_floating_point() else value
+    scales = {key: tensors.pop(f"{key}.scale")[:, None]
+              for key in list(tensors) if f"{key}.scale" in tensors}
+    return ({key: value * scales[key] if key in scales else
+             value.float() if value.is_floating_point() else value
              for key, value in tensors.items()}, config, provenance)

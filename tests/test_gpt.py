@@ -1,0 +1,180 @@
+"""The transformer: causality, cache, labels, and the traps of its kind."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pixellab import sampling
+from pixellab.priors.gpt import GPT, SelfAttention, neighbours
+
+GRID, VOCABULARY, CLASSES = (5, 4), 7, 3
+PLACES = GRID[0] * GRID[1]
+
+
+def small(window=2, dropout=0.0, **settings):
+    """A GPT with random weights that react strongly, in float64."""
+    torch.manual_seed(0)
+    net = GPT(VOCABULARY, GRID, width=12, layers=3, heads=3, window=window,
+              embedding=4, dropout=dropout, num_classes=CLASSES, **settings)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return net.double().eval()
+
+
+def some_tokens(count=4):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(VOCABULARY, (count, PLACES), generator=generator)
+
+
+LABELS = torch.tensor([0, 1, CLASSES, 2])  # the third is the null class
+
+
+def test_attention_is_a_weighted_mean_over_the_past():
+    torch.manual_seed(0)
+    attention, x = SelfAttention(6, 2).double(), torch.randn(1, 5, 6).double()
+    q, k, v = attention.split(x)[:, 0]  # each (heads, T, 3)
+    rows = []
+    for t in range(5):
+        heads = []
+        for h in range(2):
+            scores = [q[h, t] @ k[h, s] / math.sqrt(3) for s in range(t + 1)]
+            shares = torch.softmax(torch.stack(scores), dim=0)
+            heads.append(shares @ v[h, :t + 1])
+        rows.append(attention.out(torch.cat(heads)))
+    torch.testing.assert_close(attention(x)[0], torch.stack(rows))
+
+
+@pytest.mark.parametrize("window", [None, 1, 2, 3])
+def test_no_logit_sees_its_own_or_a_later_token(window):
+    net, tokens = small(window), some_tokens()
+    before = net(tokens, LABELS)
+    for place in range(PLACES):
+        changed = tokens.clone()
+        changed[:, place] = (changed[:, place] + 1) % VOCABULARY
+        moved = (net(changed, LABELS) - before).abs().amax(dim=(0, 2)) > 1e-9
+        assert not moved[:place + 1].any()
+        assert moved[place + 1:].all()  # and every later one does see it
+
+
+@pytest.mark.parametrize("window", [None, 1, 2])
+def test_cached_sampling_draws_the_same_tokens(window):
+    net = small(window)
+    uniforms = sampling.uniform_numbers(4, PLACES, seed=3)
+    cached = sampling.sample(net, LABELS, uniforms)
+    naive = sampling.sample(net, LABELS, uniforms, cached=False)
+    assert torch.equal(cached, naive)
+    assert len(cached.unique()) > 2  # a drawing, not a flat colour
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_steps_give_the_logits_of_the_parallel_pass(fixed, compiled):
+    """`fixed` is how the cache works on a GPU: its shapes never change."""
+    net, tokens = small(), some_tokens()
+    expected = net(tokens, LABELS)
+    if compiled:  # "eager": the graph is captured whole, without a compiler
+        net.decode = torch.compile(net.decode, backend="eager",
+                                   fullgraph=True)
+    cache, previous = net.start(LABELS), None
+    cache.fixed = fixed
+    for place in range(PLACES):
+        logits = net.step(cache, previous)
+        torch.testing.assert_close(logits, expected[:, place])
+        previous = tokens[:, place]
+
+
+def test_a_cache_of_half_precision_serves():
+    net, tokens = small().float(), some_tokens()
+    cache, previous = net.start(LABELS), None
+    cache.kv = cache.kv.half()
+    for place in range(PLACES):
+        logits = net.step(cache, previous)
+        previous = tokens[:, place]
+    torch.testing.assert_close(logits, net(tokens, LABELS)[:, -1],
+                               rtol=0.02, atol=0.05)
+
+
+def test_a_prefix_gives_the_first_logits():
+    net, tokens = small(), some_tokens()
+    torch.testing.assert_close(net(tokens[:, :6], LABELS),
+                               net(tokens, LABELS)[:, :6])
+
+
+def test_images_of_a_batch_do_not_mix():
+    net, tokens = small(), some_tokens()
+    together = net(tokens, LABELS)
+    for i in range(4):
+        torch.testing.assert_close(together[i:i + 1],
+                                   net(tokens[i:i + 1], LABELS[i:i + 1]))
+
+
+def test_labels_change_predictions_and_are_never_drawn():
+    net, tokens = small(), some_tokens(1).expand(CLASSES + 1, -1)
+    logits = net(tokens, torch.arange(CLASSES + 1))
+    assert logits.shape[-1] == VOCABULARY  # labels have no logit
+    assert len(logits[:, 0].unique(dim=0)) == CLASSES + 1
+
+
+def test_a_model_without_labels():
+    net = GPT(VOCABULARY, GRID, width=8, layers=1, heads=2, num_classes=0)
+    assert net(some_tokens(), torch.zeros(4, dtype=torch.int64)).isfinite(
+        ).all()
+
+
+def test_dropout_acts_in_training_alone():
+    net, tokens = small(dropout=0.5), some_tokens()
+    torch.testing.assert_close(net(tokens, LABELS), net(tokens, LABELS))
+    net.train()
+    assert not torch.equal(net(tokens, LABELS), net(tokens, LABELS))
+
+
+@pytest.mark.parametrize("window", [None, 2])
+def test_every_parameter_learns(window):
+    net, tokens = small(window).train(), some_tokens()
+    F.cross_entropy(net(tokens, LABELS).flatten(0, 1),
+                    tokens.flatten()).backward()
+    unused = [name for name, parameter in net.named_parameters()
+              if not parameter.grad.any()]
+    assert unused == []
+
+
+def test_it_starts_near_the_uniform_distribution():
+    """A network that is sure of nothing costs log2(vocabulary) bits."""
+    torch.manual_seed(0)
+    net, tokens = GPT(256, (14, 14)), torch.randint(256, (4, 196))
+    nats = F.cross_entropy(net(tokens, LABELS).flatten(0, 1),
+                           tokens.flatten())
+    assert abs(nats.item() - math.log(256)) < 0.15
+
+
+def test_no_table_of_all_pairs_of_places():
+    """Attention at 784 places must not write 784 x 784 numbers a head."""
+    net = GPT(16, (28, 28), width=32, layers=1, heads=4).eval()
+    largest = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments, keywords):
+            result = function(*arguments, **(keywords or {}))
+            for value in result if isinstance(result, tuple) else [result]:
+                if torch.is_tensor(value):
+                    largest.append(value.numel())
+            return result
+
+    with torch.no_grad(), Watch():
+        net(torch.zeros(1, 784, dtype=torch.int64), torch.tensor([0]))
+    assert 784 * 32 <= max(largest) < 784 * 784
+
+
+def test_neighbours_are_the_tokens_within_the_window():
+    assert neighbours(28, None) == [1]
+    assert neighbours(28, 1) == [1, 27, 28, 29]
+    # narrow rows: the same place is never told twice
+    assert neighbours(4, 2) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+
+
+def test_heads_must_divide_the_width():
+    with pytest.raises(ValueError, match="multiple of the 5 heads"):
+        GPT(width=12, heads=5)

@@ -90,7 +90,7 @@ def parser():
     command.set_defaults(command=complete)
 
     command = commands.add_parser("train", help="train a model")
-    command.add_argument("name", choices=[*TRAINABLE, *classify.READERS])
+    command.add_argument("name", choices=TRAINABLE)
     add_training(command)
     command.set_defaults(command=train)
     return top
@@ -256,8 +256,7 @@ TRAINABLE = {
     "pixelcnn": (new_pixelcnn, data.mnist, "MNIST, 256 levels"),
     "pixelcnn-binary": (new_binary_pixelcnn, static_mnist,
                         "static-binarised MNIST"),
-    "gpt": (new_gpt, data.mnist, "MNIST, 256 levels"),
-    "gpt-live": (new_gpt, data.mnist, "MNIST, 256 levels")}
+    "gpt": (new_gpt, data.mnist, "MNIST, 256 levels")}
 
 
 def read_recipe(options, stored):
@@ -273,12 +272,6 @@ def train(options):
     then score the best weights on validation and test."""
     folder = Path(options.resume or options.out or
                   f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
-    if options.name in classify.READERS:
-        about = classify.make(options.name, folder / "best.safetensors",
-                              options.epochs)
-        print(f"{folder}: {about['valid_accuracy']:.2%} read rightly, "
-              "validation")
-        return
     new, images, text = TRAINABLE[options.name]
     if options.resume:
         run = training.load_state(folder)["run"]
@@ -291,8 +284,6 @@ def train(options):
         config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
         recipe = read_recipe(options, {})
     about = {"name": options.name, "data": text}
-    if options.name == "gpt-live":  # small enough to load in a page
-        about["stored_as"] = "int8"
     torch.manual_seed(recipe.seed)  # the first weights
     if options.weights:
         tensors, config, about["started_from"] = weights.load(options.weights)

@@ -18,7 +18,9 @@ def run(capsys, *words):
 def test_models(capsys):
     code, out, _ = run(capsys, "models")
     assert code == 0
-    assert "pixelcnn " in out and "pixelcnn-binary" in out
+    lines = {line[2:].split()[0]: line for line in out.splitlines()}
+    assert lines["gpt"].startswith("*") and "bits a token" in lines["gpt"]
+    assert lines["judge"].startswith(" ") and "rightly" in lines["judge"]
 
 
 def test_sample_writes_one_picture_a_target(capsys, tmp_path):
@@ -30,6 +32,18 @@ def test_sample_writes_one_picture_a_target(capsys, tmp_path):
     expected = pl.load("pixelcnn", "cpu").sample(labels=[3, 7], seed=4)
     for name, image in zip(names, expected, strict=True):
         assert np.array_equal(Image.open(tmp_path / name), image.numpy())
+
+
+def test_gpt_takes_what_scripts_of_its_kind_take(capsys, tmp_path):
+    with pytest.warns(UserWarning, match="all are kept"):
+        code, out, _ = run(
+            capsys, "sample", "gpt", "--targets", "0,1,2", "--temperature",
+            "1.2", "--top-k", "500", "--top-p", "0.9", "--gif", "--out",
+            tmp_path)
+    assert code == 0 and out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"gpt_{digit}_0.{kind}" for digit in (0, 1, 2)
+        for kind in ("gif", "png")]
 
 
 def test_gif_has_frames_and_ends_with_the_picture(capsys, tmp_path):
@@ -65,6 +79,10 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["sample", "pixelcnn", "--targets", "12"], "0 to 9"),
     (["sample", "pixelcnn", "--targets", "a,b"], "--targets"),
     (["sample", "pixelcnn", "--temperature", "-1"], "temperature"),
+    (["sample", "gpt", "--targets", "10"], "0 to 9"),
+    (["sample", "gpt", "--temperature", "nan"], "temperature"),
+    (["sample", "judge"], "does not describe a model"),
+    (["train", "gpt", "--width", "30", "--heads", "4"], "multiple of the 4"),
     (["sample", "pixelcnn", "--temperature", "nan"], "temperature"),
     (["sample", "pixelcnn", "--top-p", "2"], "top_p"),
     (["sample", "pixelcnn", "--top-k", "0"], "top_k"),
@@ -100,7 +118,12 @@ def test_a_picture_of_another_size_is_refused(capsys, tmp_path):
     code, _, err = run(capsys, "complete", "pixelcnn", tmp_path / "big.png",
                        "--rows", 3, "--out", tmp_path / "out")
     assert code == 2
-    assert "32x30" in err and "28x28" in err and "resize" in err
+    assert "32x30" in err and "28x28" in err and "--resize" in err
+    code, _, _ = run(capsys, "complete", "pixelcnn", tmp_path / "big.png",
+                     "--rows", 27, "--count", 1, "--resize", "--out",
+                     tmp_path / "out")
+    with Image.open(tmp_path / "out" / "big_0.png") as done:
+        assert code == 0 and done.size == (28, 28)
 
 
 def test_pictures_that_cannot_be_read_are_refused(capsys, tmp_path):

@@ -111,6 +111,21 @@ def test_weights_survive_a_round_trip(saved):
     assert not saved.with_name(saved.name + ".part").exists()
 
 
+def test_eight_bits_are_half_a_step_away_and_stay_the_same(saved):
+    tensors, config, _ = weights.load(saved)
+    weights.save(saved, tensors, config, {"stored_as": "int8"})
+    rounded = weights.load(saved)[0]
+    for key, value in tensors.items():
+        if value.ndim == 2:
+            step = value.abs().amax(dim=1, keepdim=True) / 127
+            assert ((rounded[key] - value).abs() <= step * 0.5001).all()
+        else:
+            assert torch.equal(rounded[key], value)
+    weights.save(saved, rounded, config, {"stored_as": "int8"})
+    for key, value in weights.load(saved)[0].items():
+        torch.testing.assert_close(value, rounded[key])
+
+
 def test_unknown_name_lists_the_models():
     with pytest.raises(FileNotFoundError, match="pixelcnn"):
         pl.load("pixelcnm")
@@ -194,6 +209,20 @@ def test_mixed_and_missing_labels():
     assert torch.equal(mixed[1:], model.sample(2)[1:])
 
 
+def test_many_images_are_drawn_in_parts(monkeypatch):
+    model, labels = tiny_model(), torch.arange(7) % 3
+    at_once = model.sample(labels=labels)
+    monkeypatch.setattr(pl.model, "PART", 3)
+    assert torch.equal(model.sample(labels=labels), at_once)
+
+
+def test_a_top_k_beyond_the_vocabulary_is_clipped_with_a_word():
+    model = tiny_model(levels=4)
+    with pytest.warns(UserWarning, match="top_k 9 is more than the 4 tokens"):
+        images = model.sample(2, top_k=9)
+    assert torch.equal(images, model.sample(2))
+
+
 def test_colour_model_samples_and_scores():
     model = tiny_model(channels=3)
     images = model.sample(labels=[1, 2])
@@ -267,12 +296,16 @@ def test_gif_frames_can_be_seen(tmp_path):
 
 # ------------------------------------------------------ shipped weights
 
+MODELS = [name for name in weights.names()
+          if name not in pl.classify.READERS]
+
+
 def test_the_weights_of_the_book_are_here():
-    assert {"pixelcnn", "pixelcnn-binary"} <= set(weights.names())
-    assert pl.models() == ["pixelcnn"]
+    assert {"pixelcnn-binary", "gpt-live"} <= set(MODELS)
+    assert pl.models() == ["pixelcnn", "gpt"]
 
 
-@pytest.mark.parametrize("name", weights.names())
+@pytest.mark.parametrize("name", MODELS)
 def test_shipped_weights_load_and_say_what_was_done(name):
     model = pl.load(name, "cpu")
     for key in ("data", "data_sha256", "device", "seconds", "recipe",
@@ -282,8 +315,9 @@ def test_shipped_weights_load_and_say_what_was_done(name):
     assert all(torch.isfinite(p).all() for p in model.prior.parameters())
 
 
-def test_shipped_pixelcnn_scores_what_its_header_says(sample_data):
-    model = pl.load("pixelcnn", "cpu")
+@pytest.mark.parametrize("name", ["pixelcnn", "gpt", "gpt-live"])
+def test_shipped_weights_score_what_their_header_says(sample_data, name):
+    model = pl.load(name, "cpu")
     x, y = pl.data.mnist("valid")
     every, expected = model.provenance["check"].values()
     chosen = slice(None, 20 * every, every)
@@ -298,9 +332,16 @@ def test_shipped_binary_pixelcnn_scores_what_its_header_says(full_data):
     assert model.bits(x).tolist() == pytest.approx(expected[:20], rel=2e-3)
 
 
-def test_the_real_sampler_and_the_naive_one_agree(sample_data):
+def test_the_model_for_the_page_is_small():
+    path = weights.find("gpt-live")
+    parameters = sum(p.numel() for p in pl.load("gpt-live").prior.parameters())
+    assert parameters <= 900_000 and path.stat().st_size <= 1.2e6
+
+
+@pytest.mark.parametrize("name", ["pixelcnn", "gpt"])
+def test_the_real_sampler_and_the_naive_one_agree(sample_data, name):
     """Logits of the shipped model, cached against parallel, float32."""
-    model = pl.load("pixelcnn", "cpu")
+    model = pl.load(name, "cpu")
     x, y = pl.data.mnist("valid")
     tokens = model.tokenizer.encode(x[:2])
     with torch.no_grad():

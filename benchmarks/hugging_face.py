@@ -1,0 +1,56 @@
+"""How fast is our sampler beside GPT-2 of Hugging Face's transformers?
+
+64 digits of 784 pixels, one thread, float32, in turn, medians of 3 runs. The
+rival has the depth, width, heads and vocabulary of `gpt` (and one token more,
+to start with), random weights, its own `generate` with its cache on, and no
+filter, as ours. It is not told the label or the pixels above.
+"""
+
+import statistics
+
+import torch
+
+from benchmarks.sampling_speed import seconds
+from pixellab import load
+from pixellab.data import import_torchvision
+
+DIGITS, RUNS = 64, 3
+
+
+def rival(config):
+    """A function that draws `DIGITS` images with transformers' GPT-2."""
+    import_torchvision()  # transformers needs it, too
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    length = config["grid"][0] * config["grid"][1]
+    net = GPT2LMHeadModel(GPT2Config(
+        vocab_size=config["vocabulary"] + 1, n_positions=length + 1,
+        n_embd=config["width"], n_layer=config["layers"],
+        n_head=config["heads"], activation_function="relu",
+        bos_token_id=None, eos_token_id=None, pad_token_id=None)).eval()
+    start = torch.full((DIGITS, 1), config["vocabulary"])
+
+    def draw():
+        tokens = net.generate(
+            start, attention_mask=torch.ones_like(start), do_sample=True,
+            top_k=0, use_cache=True, min_new_tokens=length,
+            max_new_tokens=length)
+        assert tokens.shape == (DIGITS, length + 1)
+
+    return draw
+
+
+def measure():
+    model = load("gpt", device="cpu")
+    ours = {"ours": lambda: model.sample(labels=torch.arange(DIGITS) % 10),
+            "transformers": rival(model.prior.config)}
+    times = {name: [] for name in ours}
+    for _ in range(RUNS):  # in turn, so that a busy moment hits both
+        for name, draw in ours.items():
+            times[name].append(seconds(draw)[0])
+    medians = {name: statistics.median(runs) for name, runs in times.items()}
+    return {"digits": DIGITS, "runs": RUNS,
+            "seconds": {name: [round(run, 2) for run in runs]
+                        for name, runs in times.items()},
+            "times_faster": round(
+                medians["transformers"] / medians["ours"], 2)}

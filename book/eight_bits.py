@@ -1,0 +1,23 @@
+"""Store gpt's weights once more in 8 bits, small enough to load in a page.
+
+    python book/eight_bits.py [GPT_FILE] [OUT]
+
+Each row of a matrix gets its own scale. The copy is scored by itself.
+"""
+
+import sys
+
+from pixellab import data, weights
+from pixellab.model import certify
+
+
+def main(source="gpt", out=weights.FOLDER / "gpt-live.safetensors"):
+    tensors, config, about = weights.load(source)
+    about = {**about, "name": "gpt-live", "stored_as": "int8"}
+    weights.save(out, tensors, config, about)
+    certify(out, data.mnist("valid"), data.mnist("test"), "cpu",
+            progress=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

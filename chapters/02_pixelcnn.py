@@ -1484,7 +1484,7 @@ plt.show()
 # Could the guesser be something else? Yes: a transformer keeps the pixels and
 # the guesses and replaces only the convolutions. Attention looks at every
 # earlier pixel directly, instead of through a chain of neighbours
-# {cite}`chen2020`.
+# {cite}`chen2020`. The next chapter builds it: {doc}`03_gpt`.
 #
 # ## Further reading
 #

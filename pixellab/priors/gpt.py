@@ -75,11 +75,12 @@ class Block(nn.Module):
 class GPT(nn.Module):
     """A transformer over `grid` = (rows, columns) tokens in raster order.
 
-    Place t predicts token t. It is told its row and column and the tokens
-    before it within `window` rows and columns (None: the previous token
-    alone, as a GPT over text); what is further away it finds by attention.
-    Before the first token stand label tokens, which are read but have no
-    logit, so that they are never drawn; label `num_classes` is the null class.
+    Place t predicts token t. It is told its row and column, the label, and
+    the tokens before it within `window` rows and columns (None: the previous
+    token alone, as a GPT over text); what is further away it finds by
+    attention. A label is a token, too; it also stands before the first one.
+    It is read and has no logit, so that it can never be drawn. Label
+    `num_classes` is the null class.
 
     tokens int64 (B, T), labels int64 (B,) -> logits (B, T, vocabulary), T up
     to rows * columns; logits[:, t] sees tokens[:, :t].
@@ -101,7 +102,7 @@ class GPT(nn.Module):
         self.num_classes = num_classes
         self.back = neighbours(grid[1], window)
         self.token = nn.Embedding(vocabulary + num_classes + 1, embedding)
-        self.mix = nn.Linear(embedding * len(self.back), width)
+        self.mix = nn.Linear(embedding * (1 + len(self.back)), width)
         self.row = nn.Embedding(grid[0], width)
         self.column = nn.Embedding(grid[1], width)
         self.blocks = nn.ModuleList(Block(width, heads, dropout)
@@ -117,22 +118,19 @@ class GPT(nn.Module):
 
     def forward(self, tokens, labels):
         length, reach = tokens.shape[1], max(self.back)
-        tokens = torch.cat([self.before(labels), tokens], dim=1)
-        around = torch.stack([tokens[:, reach - back:][:, :length]
-                              for back in self.back], dim=2)  # (B, T, n)
-        x = self.embed(around, torch.arange(length, device=tokens.device))
+        label = (self.vocabulary + labels)[:, None]               # (B, 1)
+        padded = torch.cat([label.expand(-1, reach), tokens], dim=1)
+        told = [padded[:, reach - back:][:, :length] for back in self.back]
+        told = torch.stack([label.expand(-1, length), *told], dim=2)
+        x = self.embed(told, torch.arange(length, device=tokens.device))
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
 
-    def before(self, labels):
-        """What the window sees before the first token: labels (B, reach)."""
-        return (self.vocabulary + labels)[:, None].expand(-1, max(self.back))
-
-    def embed(self, around, places):
-        """Neighbours (B, T, n) of the places (T,) -> (B, T, width)."""
+    def embed(self, told, places):
+        """Tokens (B, T, n) told to the places (T,) -> (B, T, width)."""
         columns = self.grid[1]
-        return (self.mix(self.token(around).flatten(2))
+        return (self.mix(self.token(told).flatten(2))
                 + self.row(places // columns) + self.column(places % columns))
 
     def start(self, labels):
@@ -149,12 +147,12 @@ class GPT(nn.Module):
             cache.put(token)
         return self.decode(*cache.now())
 
-    def decode(self, around, place, kv, visible):
+    def decode(self, told, place, kv, visible):
         """One place through all blocks. On a GPU its shapes never change:
         `net.decode = torch.compile(net.decode)` pays in a long session.
         """
         with torch.autocast(kv.device.type, torch.float16, kv.is_cuda):
-            x = self.embed(around, place)
+            x = self.embed(told, place)
             for block, cache in zip(self.blocks, kv, strict=True):
                 x = block.step(x, cache, place, visible)
             return self.head(self.norm(x))[:, 0]
@@ -170,9 +168,10 @@ class KVCache:
         weight, places = net.head.weight, net.grid[0] * net.grid[1]
         width, heads = net.config["width"], net.config["heads"]
         self.count = 0  # tokens known so far
-        self.tokens = F.pad(net.before(labels), (0, places))
         self.reach = max(net.back)
-        self.back = torch.tensor(net.back, device=weight.device)
+        self.tokens = (net.vocabulary + labels)[:, None].repeat(
+            1, self.reach + places)  # labels, until `put` overwrites them
+        self.back = torch.tensor([0, *net.back], device=weight.device)
         self.fixed = weight.is_cuda  # the same shapes at every place
         self.kv = torch.zeros(
             len(net.blocks), 2, len(labels), heads, places, width // heads,
@@ -187,11 +186,11 @@ class KVCache:
     def now(self):
         """What `GPT.decode` must know of the present place."""
         place = torch.tensor([self.count], device=self.kv.device)
-        around = self.tokens[:, None, self.reach + self.count - self.back]
+        told = self.tokens[:, None, self.reach + self.count - self.back]
         if not self.fixed:
-            return around, place, self.kv[..., :self.count + 1, :], None
+            return told, place, self.kv[..., :self.count + 1, :], None
         places = torch.arange(self.kv.shape[4], device=self.kv.device)
-        return around, place, self.kv, places[None] <= place
+        return told, place, self.kv, places[None] <= place
 
 
 def small_weights(module):

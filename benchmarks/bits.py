@@ -10,7 +10,6 @@ from pixellab import data, load
 from pixellab.cli import static_mnist
 from pixellab.likelihood import NATS_PER_BIT
 
-
 MODELS = {"pixelcnn": data.mnist, "gpt": data.mnist, "gpt-live": data.mnist,
           "pixelcnn-binary": static_mnist}
 

@@ -14,9 +14,10 @@ from pixellab.model import certify
 def main(source="gpt", out=weights.FOLDER / "gpt-live.safetensors"):
     tensors, config, about = weights.load(source)
     about = {**about, "name": "gpt-live", "stored_as": "int8"}
-    weights.save(out, tensors, config, about)
-    certify(out, data.mnist("valid"), data.mnist("test"), "cpu",
-            progress=True)
+    with weights.atomic(out) as part:  # no file with the scores of the other
+        weights.save(part, tensors, config, about)
+        certify(part, data.mnist("valid"), data.mnist("test"), "cpu",
+                progress=True)
 
 
 if __name__ == "__main__":

@@ -117,4 +117,6 @@ def make(name, path, progress=True):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in READERS:
+        sys.exit(__doc__)
     print(make(*sys.argv[1:]))

@@ -41,7 +41,8 @@ class Classifier(nn.Module):
     @torch.no_grad()
     def logits(self, images):
         """`forward` in parts and without gradients, on the CPU: (N, 10)."""
-        return torch.cat([self(part).cpu() for part in images.split(500)])
+        return torch.cat([self(part).cpu()
+                          for part in torch.as_tensor(images).split(500)])
 
     def read(self, images):
         """The digit it takes each image for: int64 (N,)."""
@@ -51,6 +52,7 @@ class Classifier(nn.Module):
 def prepare(images):
     """Any digits, uint8 (N, H, W), as both readers see them: float
     (N, 1, 28, 28), 0 to 1; other sizes are resized (bilinear)."""
+    images = torch.as_tensor(images)
     if images.dtype != torch.uint8 or images.ndim != 3 or not len(images):
         raise ValueError(f"images are {images.dtype} of shape "
                          f"{tuple(images.shape)}; they must be uint8 of "
@@ -63,8 +65,14 @@ def prepare(images):
 
 def load(name="judge"):
     """The reader of that name ("judge" or "reranker"), ready to use; its
-    `provenance["valid_accuracy"]` says how well it reads real digits."""
+    `provenance["valid_accuracy"]` says how well it reads real digits.
+
+    ValueError for a weight file that holds no reader.
+    """
     tensors, config, provenance = weights.load(name)
+    if "classifier" not in config:
+        raise ValueError(f"{name} does not read digits: use one of "
+                         f"{', '.join(READERS)}")
     reader = Classifier(**config["classifier"])
     reader.load_state_dict(tensors)
     reader.provenance = provenance

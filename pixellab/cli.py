@@ -14,7 +14,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from pixellab import classify, data, figures, training, weights
-from pixellab.model import ImageModel, build, certify, describe, load, models
+from pixellab.model import (
+    PART,
+    ImageModel,
+    build,
+    certify,
+    describe,
+    how_many,
+    load,
+    models,
+)
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
 from pixellab.tokenizers.pixels import Pixels
@@ -165,8 +174,11 @@ def sample(options):
         labels = [target for target in targets for _ in range(count)]
         names = [f"{stem}_{target}_{i}"
                  for target in targets for i in range(count)]
-    steps = model.stream(len(names), labels, **settings(options))
-    draw(model, steps, options, names)
+    n = how_many(len(names), labels)
+    parts = [model.stream(min(PART, n - first),
+                          labels and labels[first:first + PART], first=first,
+                          **settings(options)) for first in range(0, n, PART)]
+    draw(model, parts, options, names)
 
 
 def complete(options):
@@ -175,10 +187,12 @@ def complete(options):
     image = read_image(options.image, model.tokenizer.shape, options.resize)
     images = np.repeat(image[None], options.count, axis=0)
     labels = None if options.label is None else [options.label] * len(images)
-    steps = model.complete_stream(images, options.rows, labels,
-                                  **settings(options))
+    parts = [model.complete_stream(images[first:first + PART], options.rows,
+                                   labels and labels[first:first + PART],
+                                   first=first, **settings(options))
+             for first in range(0, len(images), PART)]
     stem = Path(options.image).stem
-    draw(model, steps, options, [f"{stem}_{i}" for i in range(len(images))])
+    draw(model, parts, options, [f"{stem}_{i}" for i in range(len(images))])
 
 
 def settings(options):
@@ -186,27 +200,29 @@ def settings(options):
             for name in ("seed", "temperature", "top_k", "top_p")}
 
 
-def draw(model, steps, options, names):
-    """Run a stream with a bar; write a PNG (and a GIF) an image."""
+def draw(model, parts, options, names):
+    """Run each stream with a bar; write a PNG (and a GIF) an image."""
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     if not os.access(out, os.W_OK):
         raise PermissionError(f"{out} cannot be written to: choose another "
                               "--out")
-    if options.gif:
-        length = model.tokenizer.length
-        bar = tqdm(steps, total=length, desc="tokens")
-        pictures = figures.frames(model, bar, count=min(56, length))
-        images = pictures[-1]
-        for i, name in enumerate(names):
-            large = pictures[:, i].repeat(8, axis=1).repeat(8, axis=2)
-            with weights.atomic(out / f"{name}.gif") as part:
-                figures.gif(part, large)
-    else:
-        images = model.finish(steps, progress=True).numpy()
-    for image, name in zip(images, names, strict=True):
-        with weights.atomic(out / f"{name}.png") as part:
-            Image.fromarray(image).save(part, "PNG")
+    for number, steps in enumerate(parts):
+        part = names[number * PART:][:PART]
+        if options.gif:
+            length = model.tokenizer.length
+            bar = tqdm(steps, total=length, desc="tokens")
+            pictures = figures.frames(model, bar, count=min(56, length))
+            images = pictures[-1]
+            for i, name in enumerate(part):
+                large = pictures[:, i].repeat(8, axis=1).repeat(8, axis=2)
+                with weights.atomic(out / f"{name}.gif") as path:
+                    figures.gif(path, large)
+        else:
+            images = model.finish(steps, progress=True).numpy()
+        for image, name in zip(images, part, strict=True):
+            with weights.atomic(out / f"{name}.png") as path:
+                Image.fromarray(image).save(path, "PNG")
     print(f"{len(names)} images in {out}")
 
 
@@ -247,8 +263,10 @@ def new_binary_pixelcnn(options):
 
 def new_gpt(options):
     width = options.width or 160
+    heads = options.heads or max(h for h in range(1, width // 32 + 2)
+                                 if width % h == 0)
     return Pixels(256), GPT(width=width, layers=options.layers or 2,
-                            heads=options.heads or max(1, width // 32))
+                            heads=heads)
 
 
 # name: (a new tokenizer and prior, images of a split, what they are)
@@ -264,7 +282,45 @@ def read_recipe(options, stored):
     fields = [field.name for field in dataclasses.fields(training.Recipe)]
     given = {name: getattr(options, name) for name in fields
              if getattr(options, name) is not None}
+    if stored and set(stored) != set(fields):
+        raise ValueError("this run was begun by another version: start anew")
     return training.Recipe(**{**stored, **given})
+
+
+def check_shape(options):
+    """ValueError for a flag that would be ignored."""
+    for name in ("width", "layers", "heads"):
+        if getattr(options, name) and (options.resume or options.weights):
+            raise ValueError(f"--{name} is decided by the stored weights: "
+                             "leave it out")
+    if options.heads and options.name != "gpt":
+        raise ValueError("--heads is for gpt: leave it out")
+
+
+def begin(options, folder):
+    """(model, recipe, what is known of the data) of a new or resumed run."""
+    new, _, text = TRAINABLE[options.name]
+    about = {"name": options.name, "data": text}
+    check_shape(options)
+    if options.resume:
+        run = training.load_state(folder)["run"]
+        model = ImageModel(build("tokenizers", run["config"]["tokenizer"]),
+                           build("priors", run["config"]["prior"]))
+        return model, read_recipe(options, run["recipe"]), about
+    if (folder / "state.pt").exists():
+        raise ValueError(f"{folder} holds a run: continue it with --resume, "
+                         "or choose another --out")
+    recipe = read_recipe(options, {})
+    torch.manual_seed(recipe.seed)  # the first weights
+    model = ImageModel(*new(options))
+    if options.weights:
+        start = load(options.weights, "cpu")
+        if (describe(start.tokenizer) != describe(model.tokenizer)
+                or type(start.prior) is not type(model.prior)):
+            raise ValueError(f"{options.weights} is no {options.name}")
+        about["started_from"] = start.provenance
+        model = start
+    return model, recipe, about
 
 
 def train(options):
@@ -272,26 +328,10 @@ def train(options):
     then score the best weights on validation and test."""
     folder = Path(options.resume or options.out or
                   f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
-    new, images, text = TRAINABLE[options.name]
-    if options.resume:
-        run = training.load_state(folder)["run"]
-        config, recipe = run["config"], read_recipe(options, run["recipe"])
-    elif (folder / "state.pt").exists():
-        raise ValueError(f"{folder} holds a run: continue it with --resume, "
-                         "or choose another --out")
-    else:
-        tokenizer, prior = new(options)
-        config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
-        recipe = read_recipe(options, {})
-    about = {"name": options.name, "data": text}
-    torch.manual_seed(recipe.seed)  # the first weights
-    if options.weights:
-        tensors, config, about["started_from"] = weights.load(options.weights)
-    tokenizer = build("tokenizers", config["tokenizer"])
-    prior = build("priors", config["prior"])
-    if options.weights:
-        prior.load_state_dict(tensors)
-    model = ImageModel(tokenizer, prior)
+    model, recipe, about = begin(options, folder)
+    tokenizer, prior = model.tokenizer, model.prior
+    config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
+    images = TRAINABLE[options.name][1]
 
     def split(name):
         x, labels = images(name)
@@ -303,7 +343,8 @@ def train(options):
     sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
             for x, labels in (split("train"), valid)]
     about["train_images"] = len(sets[0][0])
-    print(f"{options.name}: {text}, {about['train_images']} training images, "
+    print(f"{options.name}: {about['data']}, "
+          f"{about['train_images']} training images, "
           f"{sum(p.numel() for p in prior.parameters()):,} parameters, "
           f"run in {folder}", flush=True)
     training.train(

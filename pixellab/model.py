@@ -37,7 +37,8 @@ def load(name_or_path, device=None):
     except (KeyError, TypeError, ImportError, AttributeError,
             RuntimeError) as error:
         raise ValueError(f"{name_or_path} does not describe a model of this "
-                         f"version: {str(error).splitlines()[0]}") from None
+                         "version: " + " ".join(str(error).split())[:200]
+                         ) from None
     prior.to(device).eval()
     return ImageModel(tokenizer, prior, provenance)
 
@@ -141,7 +142,7 @@ class ImageModel:
         if (filters.get("top_k") or 0) > vocabulary:
             warnings.warn(f"top_k {filters['top_k']} is more than the "
                           f"{vocabulary} tokens there are: all are kept",
-                          stacklevel=2)
+                          stacklevel=3)
         uniforms = sampling.uniform_numbers(n, self.tokenizer.length, seed,
                                             first)
         return sampling.stream(self.prior, labels, uniforms, prompt,
@@ -155,6 +156,7 @@ class ImageModel:
         `sampling.probabilities`; the same seed gives the same images.
         """
         n = how_many(n, labels)
+        self.label_tensor(labels, n)  # a mistake is told before any work
         return torch.cat([self.finish(self.stream(
             min(PART, n - first),
             None if labels is None else labels[first:first + PART],
@@ -168,12 +170,15 @@ class ImageModel:
         uint8 (N, H, W[, 3]) to the same; ValueError for rows outside the
         image or inside a row of tokens.
         """
-        steps = self.complete_stream(images, rows, labels, seed=seed,
-                                     temperature=temperature, top_k=top_k,
-                                     top_p=top_p)
-        return self.finish(steps, progress)
+        self.label_tensor(labels, len(images))
+        return torch.cat([self.finish(self.complete_stream(
+            images[first:first + PART], rows,
+            None if labels is None else labels[first:first + PART],
+            seed=seed, first=first, temperature=temperature, top_k=top_k,
+            top_p=top_p), progress)
+            for first in range(0, max(1, len(images)), PART)])
 
-    def complete_stream(self, images, rows, labels=None, *, seed=0,
+    def complete_stream(self, images, rows, labels=None, *, seed=0, first=0,
                         **filters):
         """`complete`, yielding the tokens so far after each token."""
         height, step = self.tokenizer.shape[0], self.tokenizer.row_height
@@ -186,7 +191,7 @@ class ImageModel:
         tokens = self.tokenizer.encode(images)
         prompt = tokens[:, :self.tokenizer.prefix_length(rows)]
         return self.stream(len(tokens), labels, seed=seed, prompt=prompt,
-                           **filters)
+                           first=first, **filters)
 
     def finish(self, steps, progress=False):
         """Run a stream to its end: the images."""

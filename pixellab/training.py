@@ -41,6 +41,9 @@ class Recipe:
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value}; it must be positive")
+        if self.warmup < 0 or not 0 <= self.label_dropout <= 1:
+            raise ValueError("warmup must be 0 or more, and label_dropout "
+                             "lie in 0 to 1")
 
 
 def fingerprint(tokens):

@@ -69,7 +69,7 @@ def save(path, tensors, config, provenance):
         if not value.is_floating_point():
             stored[key] = value
         elif provenance.get("stored_as") == "int8" and value.ndim == 2:
-            scale = value.abs().amax(dim=1).clamp(min=1e-12) / 127
+            scale = value.float().abs().amax(dim=1).clamp(min=1e-12) / 127
             stored[key] = (value / scale[:, None]).round().to(torch.int8)
             stored[f"{key}.scale"] = scale
         else:

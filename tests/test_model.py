@@ -212,8 +212,16 @@ def test_mixed_and_missing_labels():
 def test_many_images_are_drawn_in_parts(monkeypatch):
     model, labels = tiny_model(), torch.arange(7) % 3
     at_once = model.sample(labels=labels)
+    images = random_images(7, 6, 5)
+    completed = model.complete(images, rows=2, labels=labels)
     monkeypatch.setattr(pl.model, "PART", 3)
     assert torch.equal(model.sample(labels=labels), at_once)
+    assert torch.equal(model.complete(images, rows=2, labels=labels),
+                       completed)
+    for n, wrong in ((4, [0] * 7), (7, [0] * 4), (5, [0, 1, 2, 3, 99])):
+        with pytest.raises(ValueError, match=f"{len(wrong)} labels for {n} "
+                           "images|label 99"):
+            model.sample(n, labels=wrong)
 
 
 def test_a_top_k_beyond_the_vocabulary_is_clipped_with_a_word():

@@ -41,8 +41,8 @@ class SelfAttention(nn.Module):
         (1, T) hides what is not known yet, None if all of it is.
         """
         q, k, v = self.split(x)                        # (B, heads, 1, c)
-        keys, values = cache.index_copy_(
-            3, place, torch.stack([k, v]).to(cache.dtype))
+        cache[:, :, :, place] = torch.stack([k, v]).to(cache.dtype)
+        keys, values = cache
         y = F.scaled_dot_product_attention(q.to(cache.dtype), keys, values,
                                            visible)
         return self.out(rearrange(y.to(x.dtype), "b h t c -> b t (h c)"))
@@ -67,8 +67,9 @@ class Block(nn.Module):
         x = x + self.dropout(self.attention(self.norm_attention(x)))
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
 
-    def step(self, x, *memory):
-        x = x + self.attention.step(self.norm_attention(x), *memory)
+    def step(self, x, cache, place, visible):
+        x = x + self.attention.step(self.norm_attention(x), cache, place,
+                                    visible)
         return x + self.mlp(self.norm_mlp(x))
 
 
@@ -86,13 +87,16 @@ class GPT(nn.Module):
     to rows * columns; logits[:, t] sees tokens[:, :t].
     """
 
-    def __init__(self, vocabulary=256, grid=(28, 28), width=128, layers=4,
-                 heads=4, window=2, embedding=32, dropout=0.0,
+    def __init__(self, vocabulary=256, grid=(28, 28), width=160, layers=2,
+                 heads=5, window=2, embedding=32, dropout=0.0,
                  num_classes=10):
         super().__init__()
         if width % heads:
             raise ValueError(f"width {width} must be a multiple of the "
                              f"{heads} heads")
+        if window is not None and window < 1:
+            raise ValueError(f"window is {window}; it must be at least 1, or "
+                             "None")
         self.config = {
             "vocabulary": vocabulary, "grid": list(grid), "width": width,
             "layers": layers, "heads": heads, "window": window,
@@ -118,6 +122,9 @@ class GPT(nn.Module):
 
     def forward(self, tokens, labels):
         length, reach = tokens.shape[1], max(self.back)
+        if length > self.grid[0] * self.grid[1]:
+            raise ValueError(f"{length} tokens do not fit on a grid of "
+                             f"{self.grid[0]} x {self.grid[1]}")
         label = (self.vocabulary + labels)[:, None]               # (B, 1)
         padded = torch.cat([label.expand(-1, reach), tokens], dim=1)
         told = [padded[:, reach - back:][:, :length] for back in self.back]
@@ -151,46 +158,51 @@ class GPT(nn.Module):
         """One place through all blocks. On a GPU its shapes never change:
         `net.decode = torch.compile(net.decode)` pays in a long session.
         """
-        with torch.autocast(kv.device.type, torch.float16, kv.is_cuda):
+        half = kv[0].dtype == torch.float16
+        with torch.autocast(place.device.type, torch.float16, half):
             x = self.embed(told, place)
             for block, cache in zip(self.blocks, kv, strict=True):
                 x = block.step(x, cache, place, visible)
-            return self.head(self.norm(x))[:, 0]
+        return self.head(self.norm(x))[:, 0]  # logits in full precision
 
 
 class KVCache:
     """Keys and values of the places so far: nothing is computed twice.
 
-    kv (layers, 2, B, heads, T, c), float16 on a GPU; tokens (B, reach + T).
+    kv (2, B, heads, places, c) for each layer, float16 on a GPU; tokens (B,
+    reach + places).
     """
 
     def __init__(self, net, labels):
         weight, places = net.head.weight, net.grid[0] * net.grid[1]
         width, heads = net.config["width"], net.config["heads"]
+        self.places = torch.arange(places, device=weight.device)
         self.count = 0  # tokens known so far
         self.reach = max(net.back)
         self.tokens = (net.vocabulary + labels)[:, None].repeat(
             1, self.reach + places)  # labels, until `put` overwrites them
         self.back = torch.tensor([0, *net.back], device=weight.device)
         self.fixed = weight.is_cuda  # the same shapes at every place
-        self.kv = torch.zeros(
-            len(net.blocks), 2, len(labels), heads, places, width // heads,
+        self.kv = [torch.zeros(
+            2, len(labels), heads, places, width // heads,
             dtype=torch.float16 if self.fixed else weight.dtype,
-            device=weight.device)
+            device=weight.device) for _ in net.blocks]
 
     def put(self, token):
         """Note the token just drawn."""
+        if self.count + 1 == len(self.places):
+            raise ValueError("all places are drawn: start anew")
         self.tokens[:, self.reach + self.count] = token
         self.count += 1
 
     def now(self):
         """What `GPT.decode` must know of the present place."""
-        place = torch.tensor([self.count], device=self.kv.device)
+        place = self.places[self.count, None]
         told = self.tokens[:, None, self.reach + self.count - self.back]
-        if not self.fixed:
-            return told, place, self.kv[..., :self.count + 1, :], None
-        places = torch.arange(self.kv.shape[4], device=self.kv.device)
-        return told, place, self.kv, places[None] <= place
+        if self.fixed:
+            return told, place, self.kv, self.places[None] <= place
+        so_far = [cache[..., :self.count + 1, :] for cache in self.kv]
+        return told, place, so_far, None
 
 
 def small_weights(module):

@@ -50,6 +50,7 @@ except ImportError:  # in Colab: install the package once
 
 # %%
 import math
+import textwrap
 import time
 
 import matplotlib.pyplot as plt
@@ -96,9 +97,9 @@ for row, column in ((0, 0), (0, 13), (1, 0), (1, 13), (13, 0), (13, 13)):
     axes["order"].text(column, row, 14 * row + column, fontsize=7,
                        ha="center", va="center")
 axes["order"].set(title="place of each token", xlabel="column", ylabel="row")
-axes["digit"].imshow(line.view(14, 14))
+axes["digit"].imshow(line.view(14, 14), vmax=3.4)
 axes["digit"].set_title("a digit")
-axes["line"].imshow(line[None, place - 36:place + 9], aspect="equal",
+axes["line"].imshow(line[None, place - 36:place + 9], vmax=3.4,
                     extent=(place - 36.5, place + 8.5, 0.5, -0.5))
 axes["line"].set(title="a stretch of it as a sentence", xlabel="place")
 for back, colour in ((1, "BLUE"), (14, "BLUE"), (0, "ORANGE")):
@@ -116,10 +117,10 @@ plt.show()
 
 # %% [markdown]
 # The pixel to the left is the previous token. The pixel above is just as near
-# in the picture and fourteen tokens back in the sentence (28 in a large digit).
-# A sentence does not know that it is a picture. Two things help, and we shall
-# build both: each place is told its row and its column, and each place can
-# look back as far as it likes.
+# in the picture and fourteen tokens back in the sentence (28 in a large
+# digit). A sentence does not know that it is a picture. Two things help, and
+# we shall build both: each place is told its row and its column, and each
+# place can look back as far as it likes.
 #
 # ## Looking back: attention
 #
@@ -189,9 +190,9 @@ axes[2].text(8, -1.3, "answer", color=pl.figures.ORANGE, ha="center")
 plt.show()
 
 # %% [markdown]
-# Place 1 has seen ink in column 1, place 2 in columns 1 and 2, and place 6 adds
-# the ink in column 6. The orange answers are the means of the ink columns so
-# far. (Place 0 has seen none, and can only look at itself.)
+# Place 1 has seen ink in column 1, place 2 in columns 1 and 2, and place 6
+# adds the ink in column 6. The orange answers are the means of the ink columns
+# so far. (Place 0 has seen none, and can only look at itself.)
 #
 # In a network nobody writes the queries, keys and values by hand. Three
 # matrices compute them from the features of a place, and training finds the
@@ -199,8 +200,8 @@ plt.show()
 #
 # ### Why divide by the root of c?
 #
-# A scalar product of two vectors of $c$ independent numbers of size one has the
-# standard deviation $\sqrt{c}$. What would scores of that size do to the
+# A scalar product of two vectors of $c$ independent numbers of size one has
+# the standard deviation $\sqrt{c}$. What would scores of that size do to the
 # softmax?
 
 # %%
@@ -224,8 +225,8 @@ assert largest[0] > 5 * largest[1]
 #
 # One weighted mean is one answer. A place may want several: the stroke above,
 # the left edge of the loop, the point where the pen began. So the features are
-# cut into `heads` parts, each with queries, keys and values of its own, and the
-# answers are put side by side and mixed by one more matrix, `out`.
+# cut into `heads` parts, each with queries, keys and values of its own, and
+# the answers are put side by side and mixed by one more matrix, `out`.
 #
 # Writing all weights down takes a $784 \times 784$ table for each head, layer
 # and image. How much memory is that, while training with 16 images, in a
@@ -244,10 +245,11 @@ pl.glue("gpt_vectors_mib", f"{vectors / 2**20:.0f}")
 
 # %% [markdown]
 # {glue:text}`gpt_tables_mib` MiB of tables beside {glue:text}`gpt_vectors_mib`
-# MiB of queries, keys and values. And a picture with twice as many pixels a side
-# has four times as many places, and tables sixteen times as large. PyTorch's `scaled_dot_product_attention` computes
-# the same means in small blocks and never holds a whole table
-# {cite}`dao2022`. We use it, and keep our own function to look inside.
+# MiB of queries, keys and values. And a picture with twice as many pixels a
+# side has four times as many places, and tables sixteen times as large.
+# PyTorch's `scaled_dot_product_attention` computes the same means in small
+# blocks and never holds a whole table {cite}`dao2022`. We use it, and keep our
+# own function to look inside.
 
 # %%
 # equivalent to: pixellab.priors.gpt.SelfAttention
@@ -333,7 +335,7 @@ try:
     refused = False
 except RuntimeError as error:
     refused = True
-    print(str(error).split(":")[0])
+    print(textwrap.fill(str(error).split(":")[0], width=60))
 assert refused
 
 # %% [markdown]
@@ -388,15 +390,18 @@ plt.show()
 
 # %% [markdown]
 # At the edge the window goes on at the other end of the rows above. That is no
-# mistake: these tokens are known, and the network is told the column, so it can
-# learn what they are worth there.
+# mistake: these tokens are known, and the network is told the column, so it
+# can learn what they are worth there.
 #
-# Before the first token stand **label tokens**. "Draw a 3" is the word in front
-# of the sentence. Levels are numbered 0 to $K - 1$, labels $K$ to $K + 9$, and
-# $K + 10$ is the {term}`null class`, "no label given". All of them have a
-# vector in one table, the {term}`embedding`. A place puts the vectors of what
-# it is told side by side, one matrix mixes them, and the vectors of its row and
-# its column are added.
+# And the label? It is one more word. Levels are numbered 0 to $K - 1$, labels
+# $K$ to $K + 9$, and $K + 10$ is the {term}`null class`, "no label given". All
+# of them have a vector in one table, the {term}`embedding`. A label token
+# stands wherever the window reaches beyond the first token, and each place is
+# told the label once more. (If it stood at the front only, places further down
+# would have to find it by attention, and would be slow to learn how.)
+#
+# A place puts the vectors of all that it is told side by side, one matrix
+# mixes them, and the vectors of its row and its column are added.
 
 # %%
 # equivalent to: pixellab.priors.gpt.GPT (what a place is told)
@@ -408,17 +413,19 @@ class Reader(nn.Module):
         self.num_classes = num_classes
         self.back = neighbours(grid[1], window)
         self.token = nn.Embedding(vocabulary + num_classes + 1, embedding)
-        self.mix = nn.Linear(embedding * len(self.back), width)
+        self.mix = nn.Linear(embedding * (1 + len(self.back)), width)
         self.row = nn.Embedding(grid[0], width)
         self.column = nn.Embedding(grid[1], width)
 
     def read(self, tokens, labels, places):  # (B, t), (B,), (T,)
         reach, columns = max(self.back), self.grid[1]
-        before = (self.vocabulary + labels)[:, None].expand(-1, reach)
-        line = torch.cat([before, tokens], dim=1)  # (B, reach + t)
+        label = (self.vocabulary + labels)[:, None]  # (B, 1)
+        line = torch.cat([label.expand(-1, reach), tokens], dim=1)
         back = torch.tensor(self.back, device=line.device)
         around = line[:, reach + places[:, None] - back]  # (B, T, n)
-        return (self.mix(self.token(around).flatten(2))
+        label = label[:, None].expand(-1, len(places), -1)  # (B, T, 1)
+        told = torch.cat([label, around], dim=2)  # (B, T, 1 + n)
+        return (self.mix(self.token(told).flatten(2))
                 + self.row(places // columns)
                 + self.column(places % columns))  # (B, T, width)
 
@@ -457,8 +464,8 @@ class GPT(Reader):
 # {cite}`radford2019`.)
 
 # %%
-setting = dict(vocabulary=4, grid=(14, 14), width=64, layers=2, heads=2,
-               window=3, embedding=8)
+setting = dict(vocabulary=4, grid=(14, 14), width=64, layers=1, heads=2,
+               window=3, embedding=4)
 torch.manual_seed(0)
 twin = gpt.GPT(**setting).to(scale.device)
 net = GPT(**setting).to(scale.device)
@@ -477,9 +484,10 @@ pl.glue("gpt_live_parameters", f"{parameters:,}")
 pl.glue("gpt_untrained", f"{untrained.item():.2f}")
 
 # %% [markdown]
-# {glue:text}`gpt_live_parameters` parameters, and
-# {glue:text}`gpt_untrained` bits a pixel before training: $\log_2 4 = 2$ is the
-# price of knowing nothing.
+# One block is enough for small digits, and quick to train:
+# {glue:text}`gpt_live_parameters` parameters. Before training a pixel costs
+# {glue:text}`gpt_untrained` bits; $\log_2 4 = 2$ is the price of knowing
+# nothing.
 #
 # ## Proof that it cannot cheat
 #
@@ -563,7 +571,7 @@ spoiled = 1 - (1 - 1e-4) ** 784
 print(f"{100 * spoiled:.1f} % of all pictures would hold a label")
 
 # %% tags=["remove-cell"]
-pl.glue("gpt_spoiled", f"{100 * spoiled:.0f}")
+pl.glue("gpt_spoiled", f"{100 * spoiled:.1f}")
 
 # %% [markdown]
 # Every chance is taken 784 times: {glue:text}`gpt_spoiled` % of all pictures
@@ -599,13 +607,13 @@ with torch.no_grad():
 #
 # - `Recipe` holds all settings, each under a name of its own;
 # - `rate` gives the learning rate of a step. It falls by the factor `gamma` in
-#   each epoch, as in chapter 2. New is `warmup`: in the first steps it *rises*.
-#   Adam's first steps are blind, and large steps in the dark can push a softmax
-#   to where it has no gradient;
+#   each epoch, as in chapter 2. New is `warmup`: in the first steps it
+#   *rises*. Adam's first steps are blind, and large steps in the dark can push
+#   a softmax to where it has no gradient;
 # - `drop_labels` replaces one label in ten by the null class.
 #
-# (The package's loop adds what a long run needs: checkpoints, resuming, several
-# GPUs, 16-bit arithmetic.)
+# (The package's loop adds what a long run needs: checkpoints, resuming,
+# several GPUs, 16-bit arithmetic.)
 
 # %%
 def teach(net, train_set, valid_set, recipe, pause):
@@ -649,7 +657,7 @@ def ten_digits(net):
     return tokenizer.decode(tokens)
 
 
-count = scale.pick(quick=1800, colab=20000, release=58000)
+count = scale.pick(quick=3000, colab=20000, release=58000)
 recipe = pl.training.Recipe(
     epochs=scale.pick(quick=2, colab=8, release=20), lr=6e-3,
     gamma=scale.pick(quick=0.17, colab=0.6, release=0.8), warmup=50,
@@ -677,12 +685,13 @@ pl.glue("gpt_live_bits", f"{live_bits:.3f}")
 counts = F.one_hot(tokens_train, 4).sum(dim=0) + 1.0  # (196, 4)
 alone = -(counts / counts.sum(dim=-1, keepdim=True)).log2()
 alone = alone[torch.arange(196), tokens_valid].mean().item()
-figure, axes = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8, 2.8))
+figure.subplots_adjust(wspace=0.45)
 pl.figures.loss_curve(history, "bits a pixel", axis=axes[0])
 axes[0].axhline(alone, color=pl.figures.ORANGE, ls="--")
-axes[0].annotate("each pixel by itself", (history[0]["epoch"], alone),
-                 va="top", color=pl.figures.ORANGE)
-axes[0].set_ylim(bottom=0)
+axes[0].annotate("each pixel by itself", (history[0]["epoch"], alone + 0.02),
+                 color=pl.figures.ORANGE)
+axes[0].set_ylim(0, alone + 0.12)
 epoch = count // recipe.batch_size  # steps
 steps = range(recipe.epochs * epoch)
 axes[1].plot([step / epoch for step in steps],
@@ -710,12 +719,12 @@ plt.show()
 # ### What is the window worth?
 #
 # Is the window really such a help? A network with `window=None` is a plain
-# GPT: it is told the previous token and must find all others by attention. We
-# give it the same recipe, up to the first pause.
+# GPT: it is told the previous token (and the label), and must find all others
+# by attention. We give it the same recipe, up to the first pause.
 
 # %%
 torch.manual_seed(0)
-plain = gpt.GPT(**{**setting, "window": None, "embedding": 24})
+plain = gpt.GPT(**{**setting, "window": None, "embedding": 64})
 plain_bits = next(teach(plain.to(scale.device), train_set, valid_set, recipe,
                         pause))["valid"]
 print(f"window 3: {history[0]['valid']:.3f}, previous token alone: "
@@ -761,8 +770,8 @@ pl.glue("gpt_train_bits", f"{spoiled_bits:.3f}")
 
 # %% [markdown]
 # Nothing fails, no error is raised. The digits are worse, and a pixel costs
-# {glue:text}`gpt_train_bits` bits instead of {glue:text}`gpt_live_bits`. A trap
-# of this kind is found by a test ("same logits twice"), not by a crash.
+# {glue:text}`gpt_train_bits` bits instead of {glue:text}`gpt_live_bits`. A
+# trap of this kind is found by a test ("same logits twice"), not by a crash.
 #
 # ## The shipped network
 #
@@ -782,8 +791,8 @@ for name, one in {"GPT": model, "PixelCNN": rival}.items():
                       for stage in stages),
         "minutes": sum(stage["seconds"] for stage in stages) / 60,
         "bits": one.provenance["valid_bits_per_token"]}
-    print(name, stages[0]["device"] if "device" in stages[0] else "", *(
-        f"{key} {value:,.3f}" for key, value in facts[name].items()))
+    print(f"{name}: {facts[name]['bits']:.3f} bits a pixel after "
+          f"{facts[name]['minutes']:.0f} minutes of training")
 assert model.provenance["data_sha256"] == rival.provenance["data_sha256"]
 
 # %% tags=["remove-cell"]
@@ -817,15 +826,15 @@ print(f"largest difference: {100 * difference:.3f} %")
 assert difference < 0.005
 
 # %% [markdown]
-# | 256-level MNIST, bits a pixel | validation | test | parameters | training digits seen | minutes |
+# | bits a pixel | validation | test | parameters | digits seen | minutes |
 # |---|---|---|---|---|---|
 # | `gpt` | {glue:text}`gpt_GPT_bits` | {glue:text}`gpt_GPT_test` | {glue:text}`gpt_GPT_parameters` | {glue:text}`gpt_GPT_images` | {glue:text}`gpt_GPT_minutes` |
-# | `pixelcnn` (chapter 2) | {glue:text}`gpt_PixelCNN_bits` | {glue:text}`gpt_PixelCNN_test` | {glue:text}`gpt_PixelCNN_parameters` | {glue:text}`gpt_PixelCNN_images` | {glue:text}`gpt_PixelCNN_minutes` |
+# | `pixelcnn` | {glue:text}`gpt_PixelCNN_bits` | {glue:text}`gpt_PixelCNN_test` | {glue:text}`gpt_PixelCNN_parameters` | {glue:text}`gpt_PixelCNN_images` | {glue:text}`gpt_PixelCNN_minutes` |
 #
-# Both were told the label, learned from the same digits, and are scored on the
-# same others. The {glue:text}`gpt_winner` needs fewer bits:
-# {glue:text}`gpt_lead` a pixel less than the {glue:text}`gpt_loser`, or
-# {glue:text}`gpt_lead_percent` %.
+# (MNIST with 256 levels.) Both were told the label, learned from the same
+# digits, and are scored on the same others. The {glue:text}`gpt_winner` needs
+# fewer bits: {glue:text}`gpt_lead` a pixel less than the
+# {glue:text}`gpt_loser`, or {glue:text}`gpt_lead_percent` %.
 #
 # Is the {glue:text}`gpt_winner` the better idea, then? The table does not say
 # so. It compares two weight files. The two networks have not the same number
@@ -833,9 +842,9 @@ assert difference < 0.005
 # same time. What can be said is what each of them brings along. The PixelCNN
 # knows that pictures are local and the same everywhere: its kernels have no
 # other choice. The GPT knows that only as far as its window goes. What lies
-# further away it can reach in one step, wherever it is, but it must learn where
-# to look. With little data and little time, knowledge built in is worth much;
-# with more of both, freedom is {cite}`chen2020`.
+# further away it can reach in one step, wherever it is, but it must learn
+# where to look. With little data and little time, knowledge built in is worth
+# much; with more of both, freedom is {cite}`chen2020`.
 #
 # ### Where are the bits?
 #
@@ -857,8 +866,8 @@ plt.show()
 
 # %% [markdown]
 # Paper is nearly free, and so is the inside of a stroke. The bits are on the
-# edges, and above all where a new stroke begins that nothing announced. How few
-# pixels hold half of the bits?
+# edges, and above all where a new stroke begins that nothing announced. How
+# few pixels hold half of the bits?
 
 # %% mystnb={"image": {"alt": "A curve of the share of all bits against the share of pixels, the dearest pixels first. It rises steeply: a small part of the pixels holds half of the bits, which is marked in orange."}}
 ranked = costs.flatten().sort(descending=True).values
@@ -912,30 +921,30 @@ assert not looks.triu(1).any()
 # %% [markdown]
 # Which pixels matter for the one framed in black? Light blue is not drawn yet.
 # The digit so far is grey; the more weight a place has, the more orange it is.
-# (A place is the one that *predicts* its pixel: it has been told what comes
-# before.)
+# (Each head is named by its layer and number. A place is the one that
+# *predicts* its pixel: it has been told what comes before.)
 
 # %% mystnb={"image": {"alt": "Eleven small pictures of the same half drawn digit: the digit itself with a black frame around the next pixel, and ten maps, five heads in each of two layers. In some maps the orange weight lies around the frame, in others on far strokes or in the rows above."}}
 place = int(costs[which, 15 * 28:20 * 28].argmax()) + 15 * 28
 row, column = divmod(place, 28)
-known = torch.arange(784).view(28, 28) <= place
+known = torch.arange(784).view(28, 28) < place
 ink = 1 - 0.45 * digit / 255.0
 sheet = torch.stack([ink, ink, ink], dim=-1)  # (28, 28, 3)
 sheet[~known] = torch.tensor(pl.figures.NOT_YET) / 255
 orange = torch.tensor([0.85, 0.45, 0.05])
-figure, axes = plt.subplots(2, 6, figsize=(8.5, 3), layout="constrained")
+figure, axes = plt.subplots(2, 6, figsize=(7.5, 2.9), layout="constrained")
 for axis in axes.flat:
     axis.axis("off")
+    axis.add_patch(plt.Rectangle((column - 1, row - 1), 2, 2, fill=False))
 for layer in range(2):
-    axes[layer, 0].imshow(digit if layer == 0 else sheet)
-    axes[layer, 0].set_title(["the digit", "known"][layer], fontsize=9)
-    for head, axis in enumerate(axes[layer, 1:]):
+    axes[layer, 0].imshow(sheet if layer else digit)
+    axes[layer, 0].set_title("so far" if layer else "the digit", fontsize=9)
+    for head in range(5):
         weight = looks[layer, head, place].view(28, 28, 1)
         alpha = (weight / weight.max()) ** 0.5
-        axis.imshow(alpha * orange + (1 - alpha) * sheet)
-        axis.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=8)
-for axis in axes.flat:
-    axis.add_patch(plt.Rectangle((column - 1, row - 1), 2, 2, fill=False))
+        axes[layer, head + 1].imshow(alpha * orange + (1 - alpha) * sheet)
+        axes[layer, head + 1].set_title(f"head {layer + 1}.{head + 1}",
+                                        fontsize=9)
 plt.show()
 
 # %% [markdown]
@@ -948,11 +957,10 @@ back = (rows[:, None] - rows[None, :]).clamp(min=0)  # (784, 784)
 inked = digit.flatten() > 0
 distance = (looks * back).sum(dim=-1)[..., inked].mean(dim=-1)  # (2, 5)
 figure, axis = plt.subplots(figsize=(6, 2.6))
-names = [f"layer {layer}, head {head}"
-         for layer in (1, 2) for head in range(1, 6)]
+names = [f"{layer}.{head}" for layer in (1, 2) for head in range(1, 6)]
 axis.barh(names, distance.flatten(), color=[pl.figures.BLUE] * 5
           + [pl.figures.ORANGE] * 5)
-axis.set(xlabel="rows back, on average")
+axis.set(xlabel="rows back, on average", ylabel="head")
 axis.invert_yaxis()
 plt.show()
 
@@ -964,7 +972,7 @@ pl.glue("gpt_farthest", f"{distance.max().item():.1f}")
 # From {glue:text}`gpt_nearest` to {glue:text}`gpt_farthest` rows: nobody told
 # them to, and yet some look nearby and others far. Be careful with such
 # pictures, though. A weight says where a head looked, not what it took from
-# there, nor what later layers made of it.
+# there, nor what later layers made of it {cite}`jain2019`.
 #
 # ## Choosing a level
 #
@@ -972,8 +980,8 @@ pl.glue("gpt_farthest", f"{distance.max().item():.1f}")
 # die? One may bend the distribution first, to keep unlikely levels from being
 # drawn. Three filters are common:
 #
-# - **{term}`temperature`** $\tau$ divides the logits. Below 1 the likely becomes
-#   likelier; at 0 the likeliest always wins.
+# - **{term}`temperature`** $\tau$ divides the logits. Below 1 the likely
+#   becomes likelier; at 0 the likeliest always wins.
 # - **{term}`top-k`** keeps the $k$ likeliest levels {cite}`fan2018`. How many
 #   are sensible depends on the pixel: one in the middle of paper, a hundred on
 #   an edge.
@@ -998,10 +1006,11 @@ def keep_top_p(probs, p):
 
 
 # %% [markdown]
-# What do they do to the guess for one real pixel of the digit above? We take one
-# whose {term}`entropy` is near 5 bits: not sure, but not clueless. The small
-# pictures show the levels ordered from the likeliest to the least likely, the
-# guess itself in grey and what a filter makes of it in blue.
+# What do they do to the guess for one real pixel? We take one on a stroke of
+# the digit above, whose {term}`entropy` is near 5 bits: not sure, but not
+# clueless. The small pictures show the levels ordered from the likeliest to
+# the least likely, the guess itself in grey and what a filter makes of it in
+# blue.
 
 # %% mystnb={"image": {"alt": "Above, the guess for one pixel: the probabilities of the levels 0 to 255, high at a few levels and low at many. Below, four pictures of the same guess ordered by probability, in grey, and in blue after a filter: temperature 0.7 is steeper, temperature 1.3 flatter; top-k ends after 10 levels, top-p after as many as reach 0.8."}}
 with torch.no_grad():
@@ -1009,14 +1018,14 @@ with torch.no_grad():
         model.tokenizer.encode(digit[None]).to(scale.device),
         label.to(scale.device))[0].double().cpu(), dim=-1)  # (784, 256)
 entropy = -(guesses * guesses.clamp(1e-12).log2()).sum(dim=-1)
-guess = guesses[(entropy - 5).abs().argmin()]
+guess = guesses[((entropy - 5).abs() + 9 * guesses[:, 0]).argmin()]
 order = guess.argsort(descending=True, stable=True)
 bent = {"temperature 0.7": (guess.log() / 0.7).softmax(dim=0),
         "temperature 1.3": (guess.log() / 1.3).softmax(dim=0),
         "top-k 10": keep_top_k(guess, 10),
         "top-p 0.8": keep_top_p(guess, 0.8)}
 figure, axes = plt.subplot_mosaic(
-    [["all"] * 4, list(bent)], figsize=(8.5, 4.2), layout="constrained")
+    [["all"] * 4, list(bent)], figsize=(7.5, 4), layout="constrained")
 axes["all"].bar(range(256), guess, width=1, color=pl.figures.GREY)
 axes["all"].set(xlabel="level", ylabel="probability", xlim=(-2, 257))
 for name, after in bent.items():
@@ -1090,12 +1099,30 @@ for name, share in zip(("cold", "plain", "hot", "k", "p", "p99"), paper):
 # {glue:text}`gpt_paper_hot` %.
 #
 # Top-p 0.9, a usual choice for text, leaves {glue:text}`gpt_paper_p` % blank.
-# Somewhere a stroke must begin, but at each single place it begins with a
-# probability of a few in a hundred. Where paper alone has more than 0.9,
-# nothing else is kept, and the stroke cannot begin. A filter that looks at one
-# token at a time does not know that the rare token has to come *some* time. And
-# whatever is drawn through a filter no longer comes from the model that the
-# bits describe.
+# Why so many? Look at the place where the first ink of a real digit is. How
+# likely did the model think paper there?
+
+# %%
+some = slice(0, 64 * every, 2 * every)  # 32 digits
+tokens = model.tokenizer.encode(x_valid[some])
+first = (tokens > 0).int().argmax(dim=1)  # (32,) place of the first ink
+with torch.no_grad():
+    logits = model.prior(tokens.to(scale.device),
+                         y_valid[some].to(scale.device))
+likely_paper = logits[torch.arange(32), first].softmax(dim=-1)[:, 0].cpu()
+never = int((likely_paper >= 0.9).sum())
+print(f"median {likely_paper.median():.3f}, at least 0.9 for {never} of 32")
+
+# %% tags=["remove-cell"]
+pl.glue("gpt_never", never)
+
+# %% [markdown]
+# Somewhere a stroke must begin, but at each single place it probably does not.
+# Where paper alone reaches 0.9, top-p keeps nothing else:
+# {glue:text}`gpt_never` of 32 real digits could not have begun where they do.
+# A filter that looks at one token at a time does not know that the rare token
+# has to come *some* time. And whatever is drawn through a filter no longer
+# comes from the model that the bits describe.
 #
 # ## Ten digits
 #
@@ -1124,8 +1151,8 @@ pl.figures.animation(movie, "The ten digits 0 to 9 being drawn pixel by "
 # %% [markdown]
 # Why not a frame for each pixel, 784 of them, shown quickly? Because a GIF
 # cannot be quick. Viewers ignore frames that last less than 20 milliseconds,
-# most of them by showing each for a tenth of a second, and a quick film becomes
-# a slow one. Our function refuses:
+# most of them by showing each for a tenth of a second, and a quick film
+# becomes a slow one. Our function refuses:
 
 # %%
 try:
@@ -1244,8 +1271,8 @@ print("same logits:", torch.allclose(steps, parallel, atol=1e-10))
 print("pairs in the cache of a block:", len(cache[0]))
 
 # %% [markdown]
-# And does a sampler with the package's cache (`prior.start`, `prior.step`) draw
-# the same tokens as one without? Copying a growing list at each step is
+# And does a sampler with the package's cache (`prior.start`, `prior.step`)
+# draw the same tokens as one without? Copying a growing list at each step is
 # wasteful, so the package writes into a table of full size; otherwise it does
 # the same.
 
@@ -1305,8 +1332,8 @@ pl.glue("gpt_slow_first", f"{slow[0]:.1f}")
 pl.glue("gpt_slow_last", f"{slow[-1]:.0f}")
 pl.glue("gpt_fast_last", f"{fast[-1]:.1f}")
 pl.glue("gpt_speedup", f"{slow[-1] / fast[-1]:.0f}")
-shape = model.prior.start(torch.tensor([3]).to(scale.device)).kv.shape
-kept = math.prod(shape) * 4
+memory = model.prior.start(torch.tensor([3]).to(scale.device))
+kept = sum(part.nbytes for part in memory.kv)
 pl.glue("gpt_cache_mib", f"{kept / 2**20:.1f}")
 
 # %% [markdown]
@@ -1314,7 +1341,7 @@ pl.glue("gpt_cache_mib", f"{kept / 2**20:.1f}")
 # {glue:text}`gpt_fast_last` ms: {glue:text}`gpt_speedup` times less, on one
 # core of the machine that made this page. (Whole digits are timed by
 # `make bench`.) The price is memory: {glue:text}`gpt_cache_mib` MiB for each
-# picture that is being drawn, in single precision. For large networks this
+# picture that is being drawn. For large networks this
 # memory, and the time to read it, is what limits drawing {cite}`shazeer2019`.
 #
 # ## What it cannot do
@@ -1336,20 +1363,20 @@ pl.glue("gpt_judge",
         f"{100 * judge.provenance['valid_accuracy']:.1f}")
 
 # %% [markdown]
-# {glue:text}`gpt_right` of 50 are read as asked. (Of real validation digits the
-# judge reads {glue:text}`gpt_judge` % correctly.) Here are eight of the worst,
-# first those that were not, then, if there is room, those with the most
+# {glue:text}`gpt_right` of 50 are read as asked. (Of real validation digits
+# the judge reads {glue:text}`gpt_judge` % correctly.) Here are seven of the
+# worst, first those that were not, then, if there is room, those with the most
 # improbable pixels. Below each of them: how surprised was the network by what
 # it had drawn itself?
 
-# %% mystnb={"image": {"alt": "Above eight failed samples, each with the digit asked for and the digit read. Below, for each, a map of bits a pixel with bright spots where a draw was improbable."}}
+# %% mystnb={"image": {"alt": "Above seven failed samples, each with the digit asked for and the digit read. Below, for each, a map of bits a pixel with bright spots where a draw was improbable."}}
 surprise = model.token_bits(fifty, fifty_labels)  # (50, 784)
 worst = surprise.amax(dim=1) + 100 * ~right  # the misread ones first
-chosen = worst.argsort(descending=True)[:8]
-figure, axes = plt.subplots(2, 8, figsize=(9, 2.7), layout="constrained")
+chosen = worst.argsort(descending=True)[:7]
+figure, axes = plt.subplots(2, 7, figsize=(7.5, 2.8), layout="constrained")
 for i, (upper, lower) in zip(chosen, axes.T):
     upper.imshow(fifty[i])
-    upper.set_title(f"asked {fifty_labels[i]}, read {read[i]}", fontsize=8)
+    upper.set_title(f"asked {fifty_labels[i]}\nread {read[i]}", fontsize=9)
     heat = lower.imshow(surprise[i].view(28, 28), cmap="inferno", vmin=0,
                         vmax=12)
     upper.axis("off")
@@ -1362,17 +1389,16 @@ rarest = surprise.amax(dim=1)
 pl.glue("gpt_rarest", f"{rarest.median().item():.0f}")
 
 # %% [markdown]
-# - **An improbable draw is no accident.** In half of the samples some pixel was
-#   a surprise of {glue:text}`gpt_rarest` bits or more. With 784 draws, some
-#   land in the tail. A filter cuts the tail, at the price that we saw.
+# - **An improbable draw is no accident.** In half of the samples some pixel
+#   was a surprise of {glue:text}`gpt_rarest` bits or more. With 784 draws,
+#   some land in the tail. A filter cuts the tail, at the price that we saw.
 # - **What is drawn is true from then on.** A speck becomes the beginning of a
 #   stroke, because in real digits a speck *is* the beginning of a stroke.
 #   Training showed the network only real pasts, never its own mistakes.
-# - **The label must be looked for.** It stands in front of the sentence, and
-#   only the first places are told of it. All others must learn to look back to
-#   them, for the sake of a few bits an image; the PixelCNN is told the label at
-#   every pixel. When a 4 has closed at the top, a 9 is the likeliest way to go
-#   on, and a faint hint from far away does not change that.
+# - **The label is a hint.** Every place is told it, but to an ideal model it
+#   is worth $\log_2 10 = 3.3$ bits an image, out of hundreds. When a 4 has
+#   closed at the top, a 9 is the likeliest way to go on, and no place looks
+#   ahead to where that leads.
 # - **784 steps stay 784 steps.** The cache makes each one cheap. Fewer tokens
 #   would make fewer: that is a matter of the tokenizer, not of the network.
 #
@@ -1381,8 +1407,8 @@ pl.glue("gpt_rarest", f"{rarest.median().item():.0f}")
 # With a kernel running, the picture below is drawn again whenever you move a
 # knob, and you see it grow, a row of pixels at a time. `rows` is how many rows
 # of a real digit are given. Between two rows the drawing pauses for a moment,
-# so that the knobs are heard: one that moves stops the drawing and begins a new
-# one.
+# so that the knobs are heard: one that moves stops the drawing and begins a
+# new one.
 
 # %%
 import asyncio
@@ -1456,9 +1482,9 @@ plt.show()
 # :label: gpt-order
 #
 # Take away the rows and columns: a place is told nothing but tokens. Shuffle
-# what the earlier places hold. Does the output of the *last* place change, with
-# one layer of attention? With two? Think first: what is a weighted mean of
-# shuffled values?
+# what the earlier places hold. Does the output of the *last* place change,
+# with one layer of attention? With two? Think first: what is a weighted mean
+# of shuffled values?
 # ```
 #
 # ```{solution-start} gpt-order
@@ -1491,9 +1517,9 @@ for count in (1, 2):
 # :label: gpt-cost
 #
 # Count multiplications for one place in one block, for width $w$ and $T$
-# earlier places: `qkv`, `out` and the two linear layers on one side, scores and
-# means on the other. For which $T$ are they equal? Is our `gpt`, with width
-# 160 and 784 places, beyond it?
+# earlier places: `qkv`, `out` and the two linear layers on one side, scores
+# and means on the other. For which $T$ are they equal? Is our `gpt`, with
+# width 160 and 784 places, beyond it?
 # ```
 #
 # ```{solution} gpt-cost
@@ -1554,11 +1580,11 @@ assert 0.8 < temperatures[bits.index(min(bits))] < 1.3
 # ```
 
 # %%
-layers, both, digits, heads, places, c = model.prior.start(
-    torch.zeros(100, dtype=torch.int64, device=scale.device)).kv.shape
-for shared in (heads, 1):
-    size = layers * both * digits * shared * places * c * 4
-    print(f"keys and values of {shared} heads: {size / 2**20:.0f} MiB")
+labels = torch.zeros(100, dtype=torch.int64, device=scale.device)
+kv = model.prior.start(labels).kv  # (2, 100, heads, 784, c) for each layer
+for heads in (kv[0].shape[2], 1):
+    size = sum(part[:, :, :heads].nbytes for part in kv)
+    print(f"{heads} times keys and values: {size / 2**20:.0f} MiB")
 
 # %% [markdown]
 # A part as large as the number of heads. Drawing with large networks is
@@ -1570,8 +1596,8 @@ for shared in (heads, 1):
 #
 # ## What to remember
 #
-# - A picture is a sentence of pixels. Labels are words in front of it, read but
-#   never drawn.
+# - A picture is a sentence of pixels. A label is a word that is read but never
+#   drawn.
 # - Attention is a weighted mean of values, by how well keys fit a query. The
 #   mask makes it causal, and a gradient proves it.
 # - What everybody knows about pictures, that neighbours matter, is told to the
@@ -1581,8 +1607,9 @@ for shared in (heads, 1):
 # - Five quiet traps: dropout left on while drawing, labels among the logits, a
 #   sum in place, tables of $T \times T$ weights, and films that are too quick.
 #
-# Both guessers so far draw 784 tokens, one for each pixel. The next question is
-# not how to guess, but what to guess: what if a token were more than a pixel?
+# Both guessers so far draw 784 tokens, one for each pixel. The next question
+# is not how to guess, but what to guess: what if a token were more than a
+# pixel?
 #
 # ## Further reading
 #

@@ -1,16 +1,16 @@
 """How many bits do the shipped models need for held-out images?
 
 Bits per dimension and nats per image, over whole validation and test sets,
-with labels where the model takes them. `pixelcnn`, `gpt` and `gpt-live` are
-scored on 256-level MNIST, `pixelcnn-binary` on static-binarised MNIST: two
-different questions.
+with labels where the model takes them. `pixelcnn` and `gpt` are scored on
+256-level MNIST, `pixelcnn-binary` on static-binarised MNIST: two different
+questions.
 """
 
 from pixellab import data, load
 from pixellab.cli import static_mnist
 from pixellab.likelihood import NATS_PER_BIT
 
-MODELS = {"pixelcnn": data.mnist, "gpt": data.mnist, "gpt-live": data.mnist,
+MODELS = {"pixelcnn": data.mnist, "gpt": data.mnist,
           "pixelcnn-binary": static_mnist}
 
 

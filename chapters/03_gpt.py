@@ -1094,10 +1094,10 @@ for name, share in zip(("cold", "plain", "hot", "k", "p", "p99"), paper):
 
 # %% [markdown]
 # Every filter has a price. At almost every place paper is the likeliest level,
-# so whatever makes the likely likelier makes *paper*: at temperature 0.8
-# {glue:text}`gpt_paper_cold` % of the pixels are blank, unfiltered
-# {glue:text}`gpt_paper_plain` %, at temperature 1.2
-# {glue:text}`gpt_paper_hot` %.
+# so whatever makes the likely likelier makes *paper*:
+# {glue:text}`gpt_paper_cold` % of the pixels are blank at temperature 0.8,
+# {glue:text}`gpt_paper_plain` % unfiltered, {glue:text}`gpt_paper_hot` % at
+# temperature 1.2.
 #
 # Top-p 0.9, a usual choice for text, leaves {glue:text}`gpt_paper_p` % blank.
 # Why so many? Look at the place where the first ink of a real digit is. How
@@ -1211,8 +1211,8 @@ plt.show()
 
 # %% [markdown]
 # The given half is a fact, and the label a hint. Where the half leaves room,
-# the label decides. Where they contradict each other, each place does what is
-# likeliest next to what is already there.
+# the label can decide. Where the two contradict each other, each place does
+# what is likeliest next to what is already there.
 #
 # ## The cache, by hand
 #

@@ -1,6 +1,6 @@
 """How fast is our sampler beside GPT-2 of Hugging Face's transformers?
 
-64 digits of 784 pixels, one thread, float32, in turn, medians of 3 runs. The
+64 digits of 784 pixels, one thread, float32, in turn, medians of 5 runs. The
 rival has the depth, width, heads and vocabulary of `gpt` (and one token more,
 to start with), random weights, its own `generate`, and no filter, as ours. It
 is not told the label or the pixels above. Its cache is on: as it is by default
@@ -17,7 +17,7 @@ from benchmarks.sampling_speed import seconds
 from pixellab import load
 from pixellab.data import import_torchvision
 
-DIGITS, RUNS = 64, 3
+DIGITS, RUNS = 64, 5
 
 
 def rival(config):

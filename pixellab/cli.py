@@ -1,4 +1,4 @@
-"""The command line: `pixellab models | sample | complete | train`."""
+"""The command line: `pixellab models|sample|complete|tokenize|train`."""
 
 import argparse
 import dataclasses
@@ -20,13 +20,13 @@ from pixellab.model import (
     build,
     certify,
     describe,
-    how_many,
     load,
     models,
 )
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
 from pixellab.tokenizers.pixels import Pixels
+from pixellab.tokenizers.symbols import Symbols
 
 
 def main(arguments=None):
@@ -82,6 +82,11 @@ def parser():
                          "(10 in all for a model without labels)")
     command.add_argument("--targets", type=numbers,
                          help="classes, as 0,1,2 (default: all)")
+    command.add_argument("--best-of", type=count, help="draw so many of each "
+                         "target and keep those that a classifier likes best")
+    command.add_argument("--keep", type=count, help="how many (default: 8)")
+    command.add_argument("--as-text", action="store_true", help="print lines "
+                         "of symbols instead of writing pictures")
     add_sampling(command)
     command.set_defaults(command=sample)
 
@@ -97,6 +102,15 @@ def parser():
     command.add_argument("--label", type=int, help="its class, if known")
     add_sampling(command)
     command.set_defaults(command=complete)
+
+    command = commands.add_parser("tokenize", help="write a data set as "
+                                  "tokens")
+    command.add_argument("name", choices=("symbols",))
+    command.add_argument("out", help="a text file: one line a digit")
+    command.add_argument("--split", default="train", choices=data.SPLITS)
+    command.add_argument("--limit", type=count,
+                         help="only the first so many images")
+    command.set_defaults(command=tokenize)
 
     command = commands.add_parser("train", help="train a model")
     command.add_argument("name", choices=TRAINABLE)
@@ -124,10 +138,10 @@ def add_training(command):
                              type=field.type, metavar=field.name.upper(),
                              help=f"default: {field.default}")
     command.add_argument("--width", type=size,
-                         help="features (default: pixelcnn 64, gpt 160)")
+                         help="features (default: the shipped model's)")
     command.add_argument("--layers", type=size,
-                         help="blocks (default: pixelcnn 7, gpt 2)")
-    command.add_argument("--heads", type=size, help="attention heads of gpt "
+                         help="blocks (default: the shipped model's)")
+    command.add_argument("--heads", type=size, help="attention heads "
                          "(default: one for each 32 features)")
     command.add_argument("--channels", type=int, default=1, choices=(1,),
                          help="colour channels of the data: MNIST has 1")
@@ -162,35 +176,58 @@ def list_models(options):
 def sample(options):
     """NAME_LABEL_NUMBER.png for each image (NAME_NUMBER.png: no labels)."""
     model = load(options.weights or options.name, options.device)
+    check_choosing(options, model)
     stem, classes = Path(options.name).stem, model.prior.num_classes
     targets = options.targets
     if targets is None and classes:
         targets = range(classes)
+    count = options.keep or (8 if options.best_of else options.count)
     if targets is None:
-        labels, count = None, options.count or 10
+        labels, count = None, count or 10
         names = [f"{stem}_{i}" for i in range(count)]
     else:
-        targets, count = sorted(set(targets)), options.count or 1
+        targets, count = sorted(set(targets)), count or 1
         labels = [target for target in targets for _ in range(count)]
         names = [f"{stem}_{target}_{i}"
                  for target in targets for i in range(count)]
-    n = how_many(len(names), labels)
-    parts = [model.stream(min(PART, n - first),
-                          labels and labels[first:first + PART], first=first,
-                          **settings(options)) for first in range(0, n, PART)]
-    draw(model, parts, options, names)
+    if not (options.best_of or options.as_text):
+        return draw(model, model.streams(len(names), labels,
+                                         **settings(options)), options, names)
+    out = None if options.as_text else out_folder(options)
+    images = model.sample(len(names), labels, best_of=options.best_of,
+                          progress=True, **settings(options))
+    if options.as_text:
+        for tokens, label in zip(model.tokenizer.encode(images), labels,
+                                 strict=True):
+            print(model.tokenizer.to_text(tokens, label))
+    else:
+        write(images.numpy(), names, out)
+        print(f"{len(names)} images in {out}")
+
+
+def check_choosing(options, model):
+    """ValueError for options of `sample` that cannot be joined."""
+    if options.keep and not options.best_of:
+        raise ValueError("--keep says how many of --best-of are kept: give "
+                         "both, or --count")
+    if options.count and options.best_of:
+        raise ValueError("--count and --best-of cannot be joined: use --keep")
+    if options.gif and (options.best_of or options.as_text):
+        raise ValueError("--gif shows drawings as they grow: leave out "
+                         "--best-of and --as-text")
+    if options.as_text and not hasattr(model.tokenizer, "to_text"):
+        raise ValueError(f"{options.name} has no text form: --as-text is for "
+                         "symbols")
 
 
 def complete(options):
     """IMAGE_NUMBER.png for each completion."""
     model = load(options.weights or options.name, options.device)
-    image = read_image(options.image, model.tokenizer.shape, options.resize)
+    image = read_image(options.image, model.tokenizer, options.resize)
     images = np.repeat(image[None], options.count, axis=0)
     labels = None if options.label is None else [options.label] * len(images)
-    parts = [model.complete_stream(images[first:first + PART], options.rows,
-                                   labels and labels[first:first + PART],
-                                   first=first, **settings(options))
-             for first in range(0, len(images), PART)]
+    parts = model.complete_streams(images, options.rows, labels,
+                                   **settings(options))
     stem = Path(options.image).stem
     draw(model, parts, options, [f"{stem}_{i}" for i in range(len(images))])
 
@@ -202,11 +239,7 @@ def settings(options):
 
 def draw(model, parts, options, names):
     """Run each stream with a bar; write a PNG (and a GIF) an image."""
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
-    if not os.access(out, os.W_OK):
-        raise PermissionError(f"{out} cannot be written to: choose another "
-                              "--out")
+    out = out_folder(options)
     for number, steps in enumerate(parts):
         part = names[number * PART:][:PART]
         if options.gif:
@@ -220,31 +253,60 @@ def draw(model, parts, options, names):
                     figures.gif(path, large)
         else:
             images = model.finish(steps, progress=True).numpy()
-        for image, name in zip(images, part, strict=True):
-            with weights.atomic(out / f"{name}.png") as path:
-                Image.fromarray(image).save(path, "PNG")
+        write(images, part, out)
     print(f"{len(names)} images in {out}")
 
 
-def read_image(path, shape, resize=False):
-    """A picture file as uint8 (H, W[, 3]); its size must be the model's."""
+def out_folder(options):
+    """The folder to write into, made before any work is done."""
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    if not os.access(out, os.W_OK):
+        raise PermissionError(f"{out} cannot be written to: choose another "
+                              "--out")
+    return out
+
+
+def write(images, names, out):
+    """One PNG an image."""
+    for image, name in zip(images, names, strict=True):
+        with weights.atomic(out / f"{name}.png") as path:
+            Image.fromarray(image).save(path, "PNG")
+
+
+def read_image(path, tokenizer, resize=False):
+    """A picture file as uint8 (H, W[, 3]), of a size the model takes."""
+    height, width, *channels = tokenizer.shape
+    sizes = [(shape[1], shape[0]) for shape in tokenizer.shapes]
     try:
         with Image.open(path) as image:
-            if image.size != (shape[1], shape[0]) and not resize:
+            if image.size not in sizes and not resize:
                 raise ValueError(
                     f"{path} is {image.width}x{image.height}; the model "
-                    f"needs {shape[1]}x{shape[0]}: add --resize")
+                    f"needs {' or '.join(f'{w}x{h}' for w, h in sizes)}: "
+                    "add --resize")
             if image.mode[0] in "IF":
                 raise ValueError(f"{path} has more than 8 bits a pixel: "
                                  "convert it to 8 bits first")
-            image = image.convert("RGB" if len(shape) == 3 else "L")
-            return np.array(image.resize((shape[1], shape[0])))
+            image = image.convert("RGB" if channels else "L")
+            if image.size not in sizes:
+                image = image.resize((width, height))
+            return np.array(image)
     except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a picture that can be read "
                          f"({error})") from None
 
 
-# --------------------------------------------------------------- train
+# --------------------------------------------------- tokenize and train
+
+def tokenize(options):
+    """The digits of a split as a text file, one line a digit."""
+    images, labels = data.mnist(options.split)
+    tokenizer, limit = Symbols(), options.limit
+    tokenizer.write(options.out, tokenizer.encode(images[:limit]),
+                    labels[:limit])
+    print(f"{len(images[:limit])} digits in {options.out}")
+
 
 def static_mnist(split):
     return data.binarized_mnist(split), None
@@ -262,11 +324,22 @@ def new_binary_pixelcnn(options):
 
 
 def new_gpt(options):
-    width = options.width or 160
+    return Pixels(256), transformer(options, 256, (28, 28), width=160,
+                                    layers=2, window=2)
+
+
+def new_symbols(options):
+    return Symbols(), transformer(options, 64, (30, 5), width=192, layers=4,
+                                  window=4)
+
+
+def transformer(options, vocabulary, grid, width, layers, window):
+    """A new GPT; the options may change width, layers and heads."""
+    width = options.width or width
     heads = options.heads or max(h for h in range(1, width // 32 + 2)
                                  if width % h == 0)
-    return Pixels(256), GPT(width=width, layers=options.layers or 2,
-                            heads=heads)
+    return GPT(vocabulary, grid, width, options.layers or layers, heads,
+               window)
 
 
 # name: (a new tokenizer and prior, images of a split, what they are)
@@ -274,7 +347,8 @@ TRAINABLE = {
     "pixelcnn": (new_pixelcnn, data.mnist, "MNIST, 256 levels"),
     "pixelcnn-binary": (new_binary_pixelcnn, static_mnist,
                         "static-binarised MNIST"),
-    "gpt": (new_gpt, data.mnist, "MNIST, 256 levels")}
+    "gpt": (new_gpt, data.mnist, "MNIST, 256 levels"),
+    "symbols": (new_symbols, data.mnist, "MNIST, 30x30, rounded")}
 
 
 def read_recipe(options, stored):
@@ -293,8 +367,8 @@ def check_shape(options):
         if getattr(options, name) and (options.resume or options.weights):
             raise ValueError(f"--{name} is decided by the stored weights: "
                              "leave it out")
-    if options.heads and options.name != "gpt":
-        raise ValueError("--heads is for gpt: leave it out")
+    if options.heads and options.name.startswith("pixelcnn"):
+        raise ValueError("--heads is for transformers: leave it out")
 
 
 def begin(options, folder):

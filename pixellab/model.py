@@ -4,10 +4,11 @@ import importlib
 import math
 import re
 import warnings
+from collections import Counter
 
 import torch
 
-from pixellab import likelihood, sampling, weights
+from pixellab import classify, likelihood, sampling, weights
 from pixellab.scale import best_device
 
 NAMES = ("pixelcnn", "gpt", "symbols", "patches", "bsq")
@@ -148,20 +149,68 @@ class ImageModel:
         return sampling.stream(self.prior, labels, uniforms, prompt,
                                **filters)
 
+    def streams(self, n=None, labels=None, first=0, **settings):
+        """`stream`, PART images at a time: one iterator a part."""
+        n = how_many(n, labels)
+        self.label_tensor(labels, n)  # a mistake is told before any work
+        return [self.stream(
+            min(PART, n - start),
+            None if labels is None else labels[start:start + PART],
+            first=first + start, **settings) for start in range(0, n, PART)]
+
     def sample(self, n=None, labels=None, temperature=1.0, top_k=None,
-               top_p=None, seed=0, progress=False):
+               top_p=None, seed=0, best_of=None, progress=False):
         """New images, uint8 (N, H, W) or (N, H, W, 3), some at a time.
 
         temperature 0 is greedy; top_k and top_p filter as in
         `sampling.probabilities`; the same seed gives the same images.
+        best_of: draw one pool of so many digits for each class among the
+        labels, and return of each pool what `rerank` likes best.
         """
-        n = how_many(n, labels)
-        self.label_tensor(labels, n)  # a mistake is told before any work
-        return torch.cat([self.finish(self.stream(
-            min(PART, n - first),
-            None if labels is None else labels[first:first + PART],
-            seed=seed, first=first, temperature=temperature, top_k=top_k,
-            top_p=top_p), progress) for first in range(0, n, PART)])
+        settings = {"temperature": temperature, "top_k": top_k,
+                    "top_p": top_p, "seed": seed}
+        if best_of is not None:
+            return self.sample_best(labels, best_of, progress, **settings)
+        return torch.cat([self.finish(steps, progress) for steps
+                          in self.streams(n, labels, **settings)])
+
+    def sample_best(self, labels, best_of, progress=False, **settings):
+        """`sample` with best_of; ValueError where a pool is too small."""
+        labels = [None if label is None else int(label)
+                  for label in (labels if labels is not None else [None])]
+        if None in labels:
+            raise ValueError("best_of chooses by class: give each image a "
+                             "label")
+        self.label_tensor(labels, len(labels))
+        wanted = Counter(labels)
+        if max(wanted.values()) > best_of:
+            raise ValueError(f"best_of is {best_of}; it must be at least the "
+                             f"{max(wanted.values())} images of one class")
+        kept = {}
+        for label, count in wanted.items():
+            pool = torch.cat([self.finish(steps, progress) for steps in
+                              self.streams(labels=[label] * best_of,
+                                           first=label * best_of,
+                                           **settings)])
+            kept[label] = iter(self.rerank(pool, label, count)[0])
+        return torch.stack([next(kept[label]) for label in labels])
+
+    def rerank(self, images, label, keep):
+        """The `keep` digits that the reranker takes most surely for `label`.
+
+        images uint8 (N, H, W) -> (images (keep, H, W), scores (keep,)), best
+        first. A score is the probability of the label: the softmax of the
+        reranker's logits at temperature 0.8.
+        """
+        if not 1 <= keep <= len(images):
+            raise ValueError(f"keep is {keep}; it must be 1 to the "
+                             f"{len(images)} images there are")
+        if label not in range(10):
+            raise ValueError(f"label {label} is not one of 0 to 9")
+        logits = classify.load("reranker").logits(images)
+        scores = torch.softmax(logits / 0.8, dim=1)[:, label]
+        best = scores.argsort(descending=True, stable=True)[:keep]
+        return torch.as_tensor(images)[best], scores[best]
 
     def complete(self, images, rows, labels=None, temperature=1.0,
                  top_k=None, top_p=None, seed=0, progress=False):
@@ -170,13 +219,19 @@ class ImageModel:
         uint8 (N, H, W[, 3]) to the same; ValueError for rows outside the
         image or inside a row of tokens.
         """
+        return torch.cat([self.finish(steps, progress) for steps in
+                          self.complete_streams(
+            images, rows, labels, temperature=temperature, top_k=top_k,
+            top_p=top_p, seed=seed)])
+
+    def complete_streams(self, images, rows, labels=None, **settings):
+        """`complete_stream`, PART images at a time: one iterator a part."""
         self.label_tensor(labels, len(images))
-        return torch.cat([self.finish(self.complete_stream(
-            images[first:first + PART], rows,
-            None if labels is None else labels[first:first + PART],
-            seed=seed, first=first, temperature=temperature, top_k=top_k,
-            top_p=top_p), progress)
-            for first in range(0, max(1, len(images)), PART)])
+        return [self.complete_stream(
+            images[start:start + PART], rows,
+            None if labels is None else labels[start:start + PART],
+            first=start, **settings)
+            for start in range(0, max(1, len(images)), PART)]
 
     def complete_stream(self, images, rows, labels=None, *, seed=0, first=0,
                         **filters):

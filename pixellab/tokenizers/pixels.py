@@ -1,7 +1,8 @@
 """The simplest tokenizer: a pixel is a token."""
 
-import numpy as np
 import torch
+
+from pixellab.tokenizers import checks
 
 
 class Pixels:
@@ -23,34 +24,20 @@ class Pixels:
         self.vocabulary = levels
         self.shape = (height, width) if channels == 1 \
             else (height, width, channels)
+        self.shapes = [self.shape]  # of images that can be encoded
         self.length = height * width * channels
         self.row_height = 1  # image rows in one row of tokens
         self.step = 255 / (levels - 1)  # brightness from level to level
 
     def encode(self, images):
         """Raises ValueError for another type or size, or an empty batch."""
-        if not torch.is_tensor(images):
-            images = torch.from_numpy(np.array(images))
-        if images.dtype != torch.uint8:
-            raise ValueError(f"images are {images.dtype}; they must be "
-                             "uint8, 0 to 255")
-        if len(images) == 0 or tuple(images.shape[1:]) != self.shape:
-            raise ValueError(
-                f"images have shape {tuple(images.shape)}; they must be "
-                f"(N, {', '.join(map(str, self.shape))}) with N at least 1: "
-                "resize them first")
+        images = checks.images_of(self.shapes, images)
         return (images.flatten(1) / self.step).round().long()
 
     def decode(self, tokens):
         """Raises ValueError for tokens outside 0 .. levels - 1, or too few.
         """
-        tokens = torch.as_tensor(tokens)
-        if tokens.is_floating_point() or tokens.shape[1:] != (self.length,):
-            raise ValueError(f"tokens are {tokens.dtype} of shape "
-                             f"{tuple(tokens.shape)}; they must be whole "
-                             f"numbers of shape (N, {self.length})")
-        if ((tokens < 0) | (tokens >= self.vocabulary)).any():
-            raise ValueError(f"tokens must lie in 0 to {self.vocabulary - 1}")
+        tokens = checks.tokens_of(self.length, self.vocabulary, tokens)
         return (tokens * self.step).round().to(torch.uint8).unflatten(
             1, self.shape)
 

@@ -1,0 +1,287 @@
+"""Digits as text, drawn under constraints, and chosen by a reranker."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from PIL import Image
+
+import pixellab as pl
+from pixellab import classify
+from pixellab.cli import main
+from pixellab.model import ImageModel
+from pixellab.tokenizers.symbols import Symbols
+
+# the first three training images of MNIST, as a public project writes them
+REFERENCE = {
+    5: "5::::::::::::::::::::::::::::=Z::IyZ:Ayy::AyZ::AwZ:::r::::j::::r::::"
+       "R::::H::::AZ:::=j::::r::::v::::r:::Ar:::Yj::;y:::=v:::Yj::;yZ::;v:::"
+       ":::::::::::::::)",
+    0: "0:::::::::::::::::::::::j:::=r:::Ar:::Iv:::Yx:::yp::;w`::;rA::=jA::A"
+       ":A::H:A::H:A::V:A::V:@::V:H::R:R::R;j::V=j::Yy:::Yv:::Ir:::=Z:::::::"
+       ":::::::::::::::)",
+    4: "4:::::::::::::::::::::::::::::::::=::::=:;::<:=::@:=::@:=::H:=::H:=:"
+       ":F:=::v:=:Yv:=yvR:;x:R::::R::::r::::r::::r::::r::::r::::r::::R::::R:"
+       ":::::::::::::::)"}
+TOKENIZER = Symbols()
+
+
+class RandomPrior(torch.nn.Module):
+    """Logits that know nothing: whatever can be drawn, it draws."""
+
+    num_classes, vocabulary = 10, 64
+
+    def __init__(self, seed=0, spread=5.0):
+        super().__init__()
+        self.spread = torch.nn.Parameter(torch.tensor(spread))
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def start(self, labels):
+        return len(labels)
+
+    def step(self, count, token=None):
+        return self.spread * torch.randn(count, 64, generator=self.generator)
+
+
+# ------------------------------------------------------------ tokenizer
+
+@pytest.mark.parametrize("label", REFERENCE)
+def test_the_reference_is_met(sample_data, label):
+    images, labels = pl.data.mnist("train")
+    first = images[labels == label][:1]
+    text = TOKENIZER.to_text(TOKENIZER.encode(first)[0], label)
+    assert text == REFERENCE[label]
+
+
+@pytest.mark.parametrize("line", REFERENCE.values())
+def test_reference_lines_come_back(line):
+    tokens, label = TOKENIZER.from_text(line)
+    images = TOKENIZER.decode(tokens[None])
+    assert images.shape == (1, 30, 30)
+    again = TOKENIZER.encode(images)[0]
+    assert TOKENIZER.to_text(again, label) == line
+
+
+@given(some.integers(0, 2**32 - 1), some.integers(0, 9))
+def test_any_tokens_are_a_picture_and_a_text(seed, label):
+    tokens = torch.randint(64, (1, 150), generator=torch.Generator()
+                           .manual_seed(seed))
+    images = TOKENIZER.decode(tokens)
+    assert set(images.unique().tolist()) <= {0, 255}
+    assert torch.equal(TOKENIZER.encode(images), tokens)
+    line = TOKENIZER.to_text(tokens[0], label)
+    assert len(line) == 152 and line.isprintable()
+    back, same = TOKENIZER.from_text(line + "\n")
+    assert torch.equal(back, tokens[0]) and same == label
+
+
+def test_bits_stand_where_numpy_puts_them():
+    """Oracle: numpy packs eight bits; we pack six."""
+    images = torch.randint(2, (3, 30, 30), dtype=torch.uint8) * 255
+    six = (images.numpy() // 255).reshape(3, 150, 6)
+    padded = np.pad(six, ((0, 0), (0, 0), (2, 0)))
+    expected = np.packbits(padded, axis=2)[:, :, 0]
+    assert np.array_equal(TOKENIZER.encode(images).numpy(), expected)
+
+
+def test_small_digits_are_resized_as_pillow_does():
+    image = torch.randint(256, (1, 28, 28), dtype=torch.uint8)
+    large = Image.fromarray(image[0].numpy()).resize((30, 30), Image.BILINEAR)
+    expected = np.round(np.array(large) / 255) * 255
+    assert np.array_equal(
+        TOKENIZER.decode(TOKENIZER.encode(image))[0].numpy(), expected)
+
+
+def test_prefix_and_drawn_agree():
+    for rows in range(31):
+        drawn = TOKENIZER.drawn(TOKENIZER.prefix_length(rows))
+        assert drawn.sum() == 30 * rows and drawn[:rows].all()
+    assert TOKENIZER.drawn(1)[0].tolist() == [True] * 6 + [False] * 24
+
+
+FIVE = REFERENCE[5]
+
+
+@pytest.mark.parametrize("line, words", [
+    ("", "position 0 is missing"),
+    ("x" + FIVE[1:], "position 0 is 'x'"),
+    (FIVE[:70] + "z" + FIVE[71:], "position 70 is 'z'"),
+    (FIVE[:70] + "9" + FIVE[71:], "position 70 is '9'"),
+    (FIVE[:100] + ")", "position 100 is '\\)'"),
+    (FIVE[:100], "position 100 is missing"),
+    (FIVE[:-1], "position 151 is missing"),
+    (FIVE[:-1] + ":)", "position 151 is ':'"),
+    (FIVE + ")", "position 152 is '\\)'; expected nothing"),
+])
+def test_bad_text_names_the_position(line, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        TOKENIZER.from_text(line)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("label", [None, 10, -1])
+def test_no_label_has_no_text(label):
+    with pytest.raises(ValueError, match=f"label {label} has no text"):
+        TOKENIZER.to_text(torch.zeros(150, dtype=torch.int64), label)
+
+
+@pytest.mark.parametrize("tokens, word", [
+    (torch.full((150,), 64), "0 to 63"), (torch.zeros(150), "whole numbers"),
+    (torch.zeros(149, dtype=torch.int64), "150")])
+def test_bad_tokens_have_no_text(tokens, word):
+    with pytest.raises(ValueError, match=word):
+        TOKENIZER.to_text(tokens, 3)
+
+
+@pytest.mark.parametrize("images", [
+    torch.zeros(1, 29, 29, dtype=torch.uint8), torch.zeros(1, 30, 30),
+    torch.zeros(0, 28, 28, dtype=torch.uint8)])
+def test_bad_images(images):
+    with pytest.raises(ValueError, match="images"):
+        TOKENIZER.encode(images)
+
+
+# ------------------------------------------------------------ text files
+
+def test_a_data_set_is_a_text_file(tmp_path, capsys, sample_data):
+    path = tmp_path / "digits.txt"
+    assert main(["tokenize", "symbols", str(path), "--split", "valid",
+                 "--limit", "30"]) == 0
+    assert "30 digits" in capsys.readouterr().out
+    tokens, labels = TOKENIZER.read(path)
+    images, expected = pl.data.mnist("valid")
+    assert torch.equal(labels, expected[:30])
+    assert torch.equal(tokens, TOKENIZER.encode(images[:30]))
+    assert path.read_text().count("\n") == 30
+
+
+@pytest.mark.parametrize("text, words", [
+    (f"{FIVE}\n5::)\n", "line 2: position 3"), ("", "no line"),
+    (f"{FIVE[:9]}é{FIVE[10:]}\n", "line 1: position 9")])
+def test_a_bad_file_names_the_line(tmp_path, text, words):
+    path = tmp_path / "bad.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=words):
+        TOKENIZER.read(path)
+
+
+def test_nothing_half_written(tmp_path):
+    with pytest.raises(ValueError, match="label 12"):
+        TOKENIZER.write(tmp_path / "x.txt",
+                        torch.zeros(2, 150, dtype=torch.int64), [1, 12])
+    assert not list(tmp_path.iterdir())
+
+
+# ----------------------------------------- drawing under the constraint
+
+@settings(max_examples=20, deadline=None)
+@given(some.integers(0, 10**6), some.sampled_from([0.0, 0.8, 1.0, 3.0]),
+       some.sampled_from([None, 0.5]))
+def test_whatever_the_logits_a_text_is_drawn(seed, temperature, top_p):
+    model = ImageModel(TOKENIZER, RandomPrior(seed))
+    for tokens in model.stream(labels=[3, 7], seed=seed, top_p=top_p,
+                               temperature=temperature):
+        pass
+    for one, label in zip(tokens, (3, 7), strict=True):
+        line = TOKENIZER.to_text(one, label)
+        assert line[0] == str(label) and line[-1] == ")"
+        assert all(":" <= symbol <= "y" for symbol in line[1:-1])
+        assert torch.equal(TOKENIZER.from_text(line)[0], one)
+
+
+# --------------------------------------------------------- the reranker
+
+@pytest.fixture(scope="module")
+def symbols():
+    return pl.load("symbols", "cpu")
+
+
+def test_rerank_is_a_sort(symbols):
+    """Oracle: the definition, digit by digit."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(2, (20, 30, 30), dtype=torch.uint8,
+                           generator=generator) * 255
+    logits = classify.load("reranker").logits(images).double()
+    scores = [(row / 0.8).exp()[3] / (row / 0.8).exp().sum()
+              for row in logits]
+    expected = sorted(range(20), key=lambda i: -scores[i])[:5]
+    best, kept = symbols.rerank(images, 3, 5)
+    assert torch.equal(best, images[expected])
+    assert kept.tolist() == pytest.approx([scores[i] for i in expected],
+                                          rel=1e-4)
+
+
+def test_best_of_draws_one_pool_a_class(symbols):
+    best = symbols.sample(labels=[3, 7, 3], best_of=6, temperature=0.8)
+    for label, images in ((3, best[[0, 2]]), (7, best[[1]])):
+        alone = symbols.sample(labels=[label] * len(images), best_of=6,
+                               temperature=0.8)
+        assert torch.equal(images, alone)
+        assert torch.equal(symbols.rerank(images, label, len(images))[0],
+                           images)  # best first
+    pool = symbols.sample(labels=[3] * 6, best_of=6, temperature=0.8)
+    assert torch.equal(pool[:2], best[[0, 2]])  # all six, the same two first
+
+
+@pytest.mark.parametrize("labels, best_of, words", [
+    ([3] * 9, 8, "at least the 9"), (None, 8, "label"),
+    ([None], 8, "label"), ([3, 10], 8, "label 10")])
+def test_best_of_refuses(symbols, labels, best_of, words):
+    with pytest.raises(ValueError, match=words):
+        symbols.sample(labels=labels, best_of=best_of)
+
+
+@pytest.mark.parametrize("label, keep, words", [
+    (3, 0, "keep is 0"), (3, 5, "keep is 5"), (10, 1, "label 10"),
+    (None, 1, "label None")])
+def test_rerank_refuses(symbols, label, keep, words):
+    with pytest.raises(ValueError, match=words):
+        symbols.rerank(torch.zeros(4, 30, 30, dtype=torch.uint8), label, keep)
+
+
+# ----------------------------------------------------- the command line
+
+def test_digits_as_text(capsys, symbols):
+    code = main(["sample", "symbols", "--targets", "3,5", "--best-of", "6",
+                 "--keep", "2", "--as-text", "--device", "cpu",
+                 "--temperature", "0.8"])
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0 and [line[0] for line in lines] == ["3", "3", "5", "5"]
+    tokens = torch.stack([TOKENIZER.from_text(line)[0] for line in lines])
+    expected = symbols.sample(labels=[3, 3, 5, 5], best_of=6, temperature=0.8)
+    assert torch.equal(TOKENIZER.decode(tokens), expected)
+
+
+def test_the_best_as_pictures(capsys, tmp_path):
+    code = main(["sample", "symbols", "--targets", "3", "--best-of", "4",
+                 "--keep", "2", "--out", str(tmp_path), "--device", "cpu"])
+    assert code == 0 and "2 images" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "symbols_3_0.png", "symbols_3_1.png"]
+
+
+@pytest.mark.parametrize("name, words, message", [
+    ("symbols", ["--keep", "3"], "--best-of"),
+    ("symbols", ["--best-of", "4", "--keep", "5"], "at least the 5"),
+    ("symbols", ["--best-of", "4", "--count", "5"], "--keep"),
+    ("symbols", ["--as-text", "--gif"], "--gif"),
+    ("gpt", ["--as-text"], "no text form"),
+    ("pixelcnn-binary", ["--best-of", "9"], "label")])
+def test_options_that_cannot_be_joined(capsys, tmp_path, name, words,
+                                       message):
+    code = main(["sample", name, *words, "--out", str(tmp_path / "out"),
+                 "--device", "cpu"])
+    _, error = capsys.readouterr()
+    assert code == 2 and message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("side", [28, 30])
+def test_complete_takes_both_sizes(capsys, tmp_path, side):
+    picture = tmp_path / "digit.png"
+    Image.fromarray(np.full((side, side), 255, np.uint8)).save(picture)
+    code = main(["complete", "symbols", str(picture), "--rows", "28",
+                 "--count", "1", "--out", str(tmp_path), "--device", "cpu"])
+    assert code == 0
+    done = np.array(Image.open(tmp_path / "digit_0.png"))
+    assert done.shape == (30, 30) and (done[:28] == 255).all()

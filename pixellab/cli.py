@@ -324,22 +324,19 @@ def new_binary_pixelcnn(options):
 
 
 def new_gpt(options):
-    return Pixels(256), transformer(options, 256, (28, 28), width=160,
-                                    layers=2, window=2)
+    return Pixels(256), transformer(options, 256, (28, 28), layers=2)
 
 
 def new_symbols(options):
-    return Symbols(), transformer(options, 64, (30, 5), width=192, layers=4,
-                                  window=4)
+    return Symbols(), transformer(options, 64, (30, 5), layers=3)
 
 
-def transformer(options, vocabulary, grid, width, layers, window):
+def transformer(options, vocabulary, grid, layers):
     """A new GPT; the options may change width, layers and heads."""
-    width = options.width or width
+    width = options.width or 160
     heads = options.heads or max(h for h in range(1, width // 32 + 2)
                                  if width % h == 0)
-    return GPT(vocabulary, grid, width, options.layers or layers, heads,
-               window)
+    return GPT(vocabulary, grid, width, options.layers or layers, heads)
 
 
 # name: (a new tokenizer and prior, images of a split, what they are)

@@ -81,7 +81,7 @@ class Symbols:
         alphabet = {chr(FIRST + i) for i in range(self.vocabulary)}
         for place in range(1, 1 + self.length):
             if line[place:place + 1] not in alphabet:
-                raise wrong(line, place, f"one of the {self.vocabulary} symbols, "
+                raise wrong(line, place, f"one of {self.vocabulary} symbols, "
                             f"{chr(FIRST)!r} to {chr(FIRST + 63)!r}")
         end = 1 + self.length
         if line[end:end + 1] != END:

@@ -62,8 +62,9 @@ class Block(nn.Module):
         self.norm_attention = nn.LayerNorm(width)
         self.attention = SelfAttention(width, heads)
         self.norm_mlp = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.ReLU(),
-                                 nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.ReLU(inplace=True),
+            nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):

@@ -1,15 +1,12 @@
 """Chapter 2's network, written out by hand, is the package's network."""
 
-from pathlib import Path
-
-import jupytext
 import pytest
 import torch
+from chapter_cells import names_of
 
 from pixellab import sampling
 from pixellab.priors import pixelcnn
 
-CHAPTER = Path(__file__).resolve().parent.parent / "chapters/02_pixelcnn.py"
 SETTING = {"levels": 3, "size": (5, 6), "width": 6, "dilations": (1, 2),
            "head": 7, "num_classes": 4}
 
@@ -17,14 +14,7 @@ SETTING = {"levels": 3, "size": (5, 6), "width": 6, "dilations": (1, 2),
 @pytest.fixture(scope="module")
 def chapter():
     """The names of the cells that define the network and the samplers."""
-    names = {}
-    exec("import torch\nimport torch.nn.functional as F\n"
-         "from einops import rearrange\nfrom torch import nn", names)
-    for cell in jupytext.read(CHAPTER).cells:
-        if cell.source.startswith(("# same as:", "# equivalent to:",
-                                   "@torch.no_grad()\ndef draw_naively")):
-            exec(cell.source, names)
-    return names
+    return names_of("02_pixelcnn.py", "def draw_naively")
 
 
 @pytest.fixture(scope="module")

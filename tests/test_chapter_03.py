@@ -2,11 +2,10 @@
 
 import asyncio
 import io
-from pathlib import Path
 
-import jupytext
 import pytest
 import torch
+from chapter_cells import cells_with, names_of
 from PIL import Image
 
 import pixellab as pl
@@ -15,35 +14,15 @@ from pixellab.model import ImageModel
 from pixellab.priors import gpt
 from pixellab.tokenizers.pixels import Pixels
 
-CHAPTER = Path(__file__).resolve().parent.parent / "chapters/03_gpt.py"
+CHAPTER = "03_gpt.py"
 SETTING = {"vocabulary": 3, "grid": (5, 6), "width": 12, "layers": 2,
            "heads": 3, "window": 2, "embedding": 4, "num_classes": 4}
-IMPORTS = """
-import math
-import torch
-import torch.nn.functional as F
-from einops import rearrange
-from torch import nn
-import pixellab as pl
-"""
-
-
-def cells_with(*starts):
-    """The code cells in which a line begins so, in order."""
-    return [cell.source for cell in jupytext.read(CHAPTER).cells
-            if cell.cell_type == "code" and any(
-                line.startswith(starts) for line in cell.source.splitlines())]
 
 
 @pytest.fixture(scope="module")
 def chapter():
     """The names of the cells that define networks, cache and filters."""
-    names = {}
-    exec(IMPORTS, names)
-    for source in cells_with("# same as:", "# equivalent to:",
-                             "def look_back", "def keep_top_k"):
-        exec(source, names)
-    return names
+    return names_of(CHAPTER, "def look_back", "def keep_top_k")
 
 
 @pytest.fixture(scope="module", params=[2, None])
@@ -123,7 +102,7 @@ def test_the_knobs_draw_while_pixels_appear():
     shown = []
 
     async def use():
-        for source in cells_with("async def draw_live", "knobs = {"):
+        for source in cells_with(CHAPTER, "async def draw_live", "knobs = {"):
             exec(source, names)
         screen = names["screen"]
         screen.observe(lambda change: shown.append(change["new"]), "value")

@@ -1,11 +1,14 @@
 """How much faster is sampling when nothing is computed twice?
 
-Class-conditional digits, 16 of `pixelcnn` and 10 of `gpt`, the same uniforms,
-one thread, float32: the cached sampler (median of 5 runs) against the naive
-loop (one run), which recomputes for each pixel all that it looks at: the
-whole image for `pixelcnn`, the pixels so far for `gpt`. The two must draw
-the same tokens, but for draws within 1e-4 of an edge of the cumulative
-distribution, where rounding decides.
+Class-conditional digits, 16 of `pixelcnn`, 10 of `gpt`, 64 of `symbols`, the
+same uniforms, one thread, float32: the cached sampler (median of 5 runs)
+against the naive loop (one run), which recomputes for each token all that it
+looks at: the whole image for `pixelcnn`, the tokens so far for transformers.
+The two must draw the same tokens, but for draws within 1e-4 of an edge of the
+cumulative distribution, where rounding decides.
+
+"symbols, reference size": 64 digits by an untrained transformer over symbols
+of the usual size, 8 layers and 256 features (6.4 million parameters), cached.
 """
 
 import statistics
@@ -15,8 +18,9 @@ import torch
 from tqdm import tqdm
 
 from pixellab import load, sampling
+from pixellab.priors.gpt import GPT
 
-DIGITS, SEED = {"pixelcnn": 16, "gpt": 10}, 0
+DIGITS, SEED = {"pixelcnn": 16, "gpt": 10, "symbols": 64}, 0
 
 
 def seconds(function):
@@ -53,7 +57,20 @@ def draw_naively(prior, labels, uniforms, prefix):
 
 
 def measure():
-    return {name: compare(name, digits) for name, digits in DIGITS.items()}
+    results = {name: compare(name, digits) for name, digits in DIGITS.items()}
+    results["symbols, reference size"] = time_reference()
+    return results
+
+
+def time_reference(digits=64):
+    torch.manual_seed(0)
+    prior = GPT(64, (30, 5), width=256, layers=8, heads=8, window=None).eval()
+    labels, uniforms = torch.arange(digits) % 10, sampling.uniform_numbers(
+        digits, 150, SEED)
+    runs = [seconds(lambda: sampling.sample(prior, labels, uniforms))[0]
+            for _ in range(6)][1:]  # the first warms up
+    return {"digits": digits, "seconds": round(statistics.median(runs), 3),
+            "parameters": sum(p.numel() for p in prior.parameters())}
 
 
 def compare(name, digits):
@@ -68,7 +85,7 @@ def compare(name, digits):
     runs = [seconds(draw) for _ in range(5)]
     cached_time = statistics.median(run[0] for run in runs)
     naive_time, naive = seconds(lambda: draw_naively(
-        model.prior, labels, uniforms, prefix=name == "gpt"))
+        model.prior, labels, uniforms, prefix=name != "pixelcnn"))
     return {"digits": digits, "seed": SEED,
             "cached_seconds": round(cached_time, 3),
             "naive_seconds": round(naive_time, 1),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pixellab import sampling
-from pixellab.priors.gpt import GPT, SelfAttention, neighbours
+from pixellab.priors.gpt import GPT, Linear, SelfAttention, neighbours
 
 GRID, VOCABULARY, CLASSES = (5, 4), 7, 3
 PLACES = GRID[0] * GRID[1]
@@ -205,3 +205,16 @@ def test_grids_of_any_shape(grid):
     assert torch.equal(
         sampling.sample(net, labels, uniforms),
         sampling.sample(net, labels, uniforms, cached=False))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 12), (64, 1, 12), (5, 40, 12)])
+def test_fast_linear_layers_are_linear_layers(shape):
+    torch.manual_seed(0)
+    layer = Linear(12, 7)
+    x = torch.randn(shape)
+    expected = layer(x)  # with gradients: PyTorch's own
+    assert expected.requires_grad
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), expected.detach())
+        exact = layer.double()(x.double())
+    torch.testing.assert_close(exact.float(), expected.detach())

@@ -11,6 +11,25 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
+ONEDNN = (torch.backends.mkldnn.is_available()
+          and hasattr(torch.ops.mkldnn, "_linear_pointwise"))
+
+
+class Linear(nn.Linear):
+    """nn.Linear, made faster where a CPU draws many images at once.
+
+    PyTorch multiplies float32 matrices by MKL, which runs at half the speed
+    of oneDNN on AMD's processors. With few rows MKL is ahead everywhere.
+    """
+
+    def forward(self, x):
+        if (ONEDNN and not torch.is_grad_enabled()
+                and x.device.type == "cpu" and x.dtype == torch.float32
+                and x.numel() >= 32 * self.in_features):
+            return torch.ops.mkldnn._linear_pointwise(
+                x, self.weight, self.bias, "none", [], "")
+        return super().forward(x)
+
 
 class SelfAttention(nn.Module):
     """Causal attention by `heads` heads: (B, T, width) -> (B, T, width).
@@ -21,8 +40,8 @@ class SelfAttention(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
     def split(self, x):
         """Queries, keys, values: (3, B, heads, T, width / heads)."""
@@ -63,8 +82,8 @@ class Block(nn.Module):
         self.attention = SelfAttention(width, heads)
         self.norm_mlp = nn.LayerNorm(width)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.ReLU(inplace=True),
-            nn.Linear(4 * width, width))
+            Linear(width, 4 * width), nn.ReLU(inplace=True),
+            Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x):
@@ -110,13 +129,13 @@ class GPT(nn.Module):
         self.num_classes = num_classes
         self.back = neighbours(grid[1], window)
         self.token = nn.Embedding(vocabulary + num_classes + 1, embedding)
-        self.mix = nn.Linear(embedding * (1 + len(self.back)), width)
+        self.mix = Linear(embedding * (1 + len(self.back)), width)
         self.row = nn.Embedding(grid[0], width)
         self.column = nn.Embedding(grid[1], width)
         self.blocks = nn.ModuleList(Block(width, heads, dropout)
                                     for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, vocabulary)
+        self.head = Linear(width, vocabulary)
         self.apply(small_weights)
         nn.init.normal_(self.token.weight)
         nn.init.normal_(self.mix.weight, std=self.mix.in_features ** -0.5 / 2)

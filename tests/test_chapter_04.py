@@ -1,14 +1,20 @@
 """Chapter 4's tokenizer, counts and rule, against the package and by hand."""
 
+import asyncio
+import io
 import math
 
 import numpy as np
 import pytest
 import torch
-from chapter_cells import names_of
+from chapter_cells import cells_with, names_of
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from PIL import Image
 
+import pixellab as pl
+from pixellab.model import ImageModel
+from pixellab.priors import gpt
 from pixellab.tokenizers import symbols
 
 CHAPTER = "04_symbols.py"
@@ -119,3 +125,35 @@ def test_the_rule_leaves_the_rest_alone(chapter):
         ratio = probs[:, kept].log() - logits[:, kept]
         assert ratio.std(dim=-1, correction=0).max() < 1e-12
     assert not math.isnan(probs.sum())
+
+
+def test_the_knobs_draw_a_pool_and_choose(chapter):
+    """Moving a knob stops the pool; at the end the kept ones are shown."""
+    torch.manual_seed(0)
+    model = ImageModel(symbols.Symbols(), gpt.GPT(
+        64, (30, 5), width=8, layers=1, heads=1, embedding=2).eval())
+    names, shown = {**chapter, "model": model, "Image": Image}, []
+
+    async def use():
+        for source in cells_with(CHAPTER, "async def choose_live",
+                                 "knobs = {"):
+            exec(source, names)
+        names["screen"].observe(lambda change: shown.append(change["new"]),
+                                "value")
+        first = names["tasks"][0]
+        while len(shown) < 3:
+            await asyncio.sleep(0.001)
+        names["knobs"]["drawn"].value = 16
+        del shown[:]
+        await asyncio.gather(first, return_exceptions=True)
+        assert first.cancelled()
+        await names["tasks"][0]
+
+    asyncio.run(use())
+    pictures = [Image.open(io.BytesIO(file)) for file in shown]
+    assert len(pictures) == 31  # thirty rows, and the choice
+    assert pictures[14].getpixel((5, 55)) == pl.figures.NOT_YET
+    assert pictures[29].height > 2 * 60 > pictures[30].height
+    pool = model.finish(model.stream(labels=[3] * 16, temperature=0.8))
+    best = pl.figures.sheet(model.rerank(pool, 3, 8)[0], columns=8, scale=2)
+    assert np.array_equal(np.asarray(pictures[30]), best)

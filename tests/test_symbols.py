@@ -208,7 +208,7 @@ def test_rerank_is_a_sort(symbols):
     expected = sorted(range(20), key=lambda i: -scores[i])[:5]
     best, kept = symbols.rerank(images, 3, 5)
     assert torch.equal(best, images[expected])
-    assert kept.tolist() == pytest.approx([scores[i] for i in expected],
+    assert kept.tolist() == pytest.approx([scores[i].item() for i in expected],
                                           rel=1e-4)
 
 

@@ -108,7 +108,7 @@ def parser():
     command.add_argument("name", choices=("symbols",))
     command.add_argument("out", help="a text file: one line a digit")
     command.add_argument("--split", default="train", choices=data.SPLITS)
-    command.add_argument("--limit", type=count,
+    command.add_argument("--limit", type=number(int, 1, 10**9),
                          help="only the first so many images")
     command.set_defaults(command=tokenize)
 
@@ -138,9 +138,9 @@ def add_training(command):
                              type=field.type, metavar=field.name.upper(),
                              help=f"default: {field.default}")
     command.add_argument("--width", type=size,
-                         help="features (default: the shipped model's)")
+                         help="features (default: pixelcnn 64, transformers 160)")
     command.add_argument("--layers", type=size,
-                         help="blocks (default: the shipped model's)")
+                         help="blocks (default: pixelcnn 7, gpt 2, symbols 3)")
     command.add_argument("--heads", type=size, help="attention heads "
                          "(default: one for each 32 features)")
     command.add_argument("--channels", type=int, default=1, choices=(1,),

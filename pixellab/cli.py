@@ -138,7 +138,7 @@ def add_training(command):
                              type=field.type, metavar=field.name.upper(),
                              help=f"default: {field.default}")
     command.add_argument("--width", type=size,
-                         help="features (default: pixelcnn 64, transformers 160)")
+                         help="features (default: pixelcnn 64, others 160)")
     command.add_argument("--layers", type=size,
                          help="blocks (default: pixelcnn 7, gpt 2, symbols 3)")
     command.add_argument("--heads", type=size, help="attention heads "

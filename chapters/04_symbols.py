@@ -416,6 +416,7 @@ def look_up(keys, values, wanted):
     return np.where(keys[place] == wanted, values[place], 0)
 
 
+# %%
 class SymbolCounts:
     """What follows a context, mixed with what follows shorter ones."""
 
@@ -684,14 +685,15 @@ def counted_guess(line):
 # pictures?
 
 # %%
-texts, valid_share = {}, {}
+texts, valid_share, report = {}, {}, []
 for name, guess in {"random": random_guess, "counted": counted_guess}.items():
     for rule in (False, True):
         texts[name, rule] = write_lines(guess, 200, rule=rule)
         good = sum(map(is_picture, texts[name, rule]))
         valid_share[name, rule] = good
-        print(f"{name:8s}{'with' if rule else 'without'} the rule: "
-              f"{good} of 200")
+        report.append(f"{name:8s} {'with' if rule else 'without'} the rule: "
+                      f"{good} of 200")
+print("\n".join(report))
 assert valid_share["random", True] == valid_share["counted", True] == 200
 assert valid_share["counted", False] < 100 > valid_share["random", False]
 
@@ -1102,8 +1104,8 @@ eight = pool[best[:8]]
 # %%
 # NBVAL_CHECK_OUTPUT
 chosen, _ = model.rerank(pool, 3, keep=8)
-print("rerank keeps the same:", torch.equal(chosen, eight))
 sampled = model.sample(labels=[3] * 8, best_of=64, temperature=0.8)
+print("rerank keeps the same:", torch.equal(chosen, eight))
 print("so does sample:", torch.equal(sampled, eight))
 
 # %% [markdown]
@@ -1169,10 +1171,10 @@ for name, reader, logits in (("judge", judge, verdict),
         "all drawn": right, "kept": right[asked, best]}
     agreement[name] = {key: 100 * part.double().mean().item()
                        for key, part in agreement[name].items()}
-    print(f"{name:9s}", {key: f"{value:.1f} %" for key, value
-                         in agreement[name].items()})
     assert agreement[name]["real digits"] > 97
     assert agreement[name]["kept"] > agreement[name]["all drawn"] > 50
+for name, shares in agreement.items():
+    print(name, {key: f"{share:.1f} %" for key, share in shares.items()})
 
 # %% tags=["remove-cell"]
 for name, shares in agreement.items():
@@ -1286,8 +1288,8 @@ plt.show()
 # - **Edges are steps.** With two levels no edge is smooth. The tokenizer
 #   decided that, not the network.
 # - **Kept all the same.** Of the eighty that were kept the judge misreads
-#   {glue:text}`symbols_kept_misread`, and the third row is as doubtful as they
-#   get. What is wrong there is seldom a matter of right and wrong digits.
+#   {glue:text}`symbols_kept_misread`. The third row shows the least convincing
+#   of them.
 #
 # ## Turning the knobs
 #
@@ -1386,7 +1388,7 @@ plt.show()
 
 # %%
 white = unpack(tokens_train[:20_000]) // 255
-white_valid = unpack(tokens_valid) // 255
+white_valid, report = unpack(tokens_valid) // 255, []
 for height, width in ((1, 6), (2, 3), (3, 2), (6, 1)):
     packed = [np.packbits(rearrange(
         pictures, "n (r h) (c w) -> n (r c) (h w)", h=height, w=width
@@ -1396,8 +1398,9 @@ for height, width in ((1, 6), (2, 3), (3, 2), (6, 1)):
     alone, above, left = (bits_a_digit(SymbolCounts(
         packed[0], labels[0], back, told=False), packed[1], labels[1])[-1]
         for back in ((), (30 // width,), (1,)))
-    print(f"{height} x {width}: {alone:.0f} bits alone, given the one above "
-          f"{above:.0f}, to the left {left:.0f}")
+    report.append(f"{height} x {width}: {alone:.0f} bits alone, given the one "
+                  f"above {above:.0f}, to the left {left:.0f}")
+print("\n".join(report))
 
 # %% [markdown]
 # The squarer a block, the more of its pixels are neighbours, and what

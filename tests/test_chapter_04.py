@@ -23,8 +23,8 @@ CHAPTER = "04_symbols.py"
 @pytest.fixture(scope="module")
 def chapter():
     """The names of the cells that define tokenizer, counts and rule."""
-    names = names_of(CHAPTER, "def as_text", "BASE =", "class SymbolCounts",
-                     "def allowed", "def write_lines")
+    names = names_of(CHAPTER, "def as_text", "BASE =", "def look_up",
+                     "class SymbolCounts", "def allowed", "def write_lines")
     names["tokenizer"] = symbols.Symbols()
     return names
 

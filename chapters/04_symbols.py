@@ -778,7 +778,7 @@ def six_bits_at(net, seed=3):
 torch.manual_seed(0)
 net = gpt.GPT(vocabulary=64, grid=(30, 5), width=48, layers=1, heads=2,
               window=2, embedding=8)
-count = scale.pick(quick=1500, colab=20_000, release=58_000)
+count = scale.pick(quick=1200, colab=20_000, release=58_000)
 recipe = pl.training.Recipe(
     epochs=4, lr=8e-3, gamma=0.4, warmup=50,
     batch_size=scale.pick(quick=6, colab=16, release=32))
@@ -973,7 +973,7 @@ def bits_by_counting(train, valid):
 
 
 # %%
-few = slice(0, 5000)
+few = slice(0, 3000)
 pixel_bits = {
     "thresholded": bits_by_counting(
         pl.data.binarize(x_train[few], "threshold"),
@@ -1387,14 +1387,14 @@ plt.show()
 # ```
 
 # %%
-white = unpack(tokens_train[:20_000]) // 255
+white = unpack(tokens_train[:10_000]) // 255
 white_valid, report = unpack(tokens_valid) // 255, []
 for height, width in ((1, 6), (2, 3), (3, 2), (6, 1)):
     packed = [np.packbits(rearrange(
         pictures, "n (r h) (c w) -> n (r c) (h w)", h=height, w=width
         ).numpy(), axis=2)[..., 0].astype(int) // 4
         for pictures in (white, white_valid)]  # (N, 150), 0 to 63
-    labels = y_train[:20_000].numpy(), valid[1]
+    labels = y_train[:10_000].numpy(), valid[1]
     alone, above, left = (bits_a_digit(SymbolCounts(
         packed[0], labels[0], back, told=False), packed[1], labels[1])[-1]
         for back in ((), (30 // width,), (1,)))

@@ -503,10 +503,9 @@ for curve in curves.values():
     assert curve[4] - curve[5] > 25 and by_heart[5] < curve[5]
 
 # %% tags=["remove-cell"]
-pl.glue("symbols_order0", f"{curves['told the class'][0]:.0f}")
 for order in (4, 5):
     pl.glue(f"symbols_text{order}", f"{curves['told the class'][order]:.0f}")
-    pl.glue(f"symbols_plain{order}", f"{curves['plain text'][order]:.0f}")
+pl.glue("symbols_plain5", f"{curves['plain text'][5]:.0f}")
 pl.glue("symbols_by_heart", f"{by_heart[5]:.0f}")
 heads = len(text_model.tables[5][2])
 pl.glue("symbols_heads", f"{heads:,}")
@@ -1237,9 +1236,6 @@ plt.show()
 # %% tags=["remove-cell"]
 for name, value in means.items():
     pl.glue(f"symbols_spread_{name.replace(' ', '_')}", f"{value:.2f}")
-ink = [100 * (one > 0).double().mean().item() for one in (pools, kept)]
-pl.glue("symbols_ink_before", f"{ink[0]:.1f}")
-pl.glue("symbols_ink_after", f"{ink[1]:.1f}")
 
 # %% [markdown]
 # Real digits are {glue:text}`symbols_spread_real` apart, samples as they come

@@ -1093,7 +1093,7 @@ def pool_of(label, drawn=64, seed=0):
 
 reranker = pl.classify.load("reranker")
 pool = pool_of(3)  # (64, 30, 30)
-scores = (reranker.logits(pool) / 0.8).softmax(dim=1)[:, 3]  # (64,)
+scores = (reranker.logits(pool).double() / 0.8).softmax(dim=1)[:, 3]  # (64,)
 best = scores.argsort(descending=True, stable=True)
 eight = pool[best[:8]]
 
@@ -1138,7 +1138,8 @@ assert scores[best[7]] >= scores[best[8]]
 pools = torch.stack([pool_of(k) if k != 3 else pool for k in range(10)])
 taste = torch.stack([reranker.logits(one) for one in pools])  # (10, 64, 10)
 asked = torch.arange(10)[:, None]
-scores = (taste / 0.8).softmax(dim=2)[asked, torch.arange(64), asked]
+scores = (taste.double() / 0.8).softmax(dim=2)[
+    asked, torch.arange(64), asked]
 best = scores.argsort(dim=1, descending=True, stable=True)[:, :8]  # (10, 8)
 kept = pools[asked, best]  # (10, 8, 30, 30)
 assert torch.equal(kept[3], eight)

@@ -208,7 +208,7 @@ class ImageModel:
         if label not in range(10):
             raise ValueError(f"label {label} is not one of 0 to 9")
         logits = classify.load("reranker").logits(images)
-        scores = torch.softmax(logits / 0.8, dim=1)[:, label]
+        scores = torch.softmax(logits.double() / 0.8, dim=1)[:, label]
         best = scores.argsort(descending=True, stable=True)[:keep]
         return torch.as_tensor(images)[best], scores[best]
 

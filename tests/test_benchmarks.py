@@ -5,8 +5,10 @@ import json
 import subprocess
 import sys
 
+import pytest
 import torch
 
+from benchmarks import binarisations, reranking
 from benchmarks.__main__ import NAMES, RESULTS, circumstances
 from benchmarks.sampling_speed import first_differences
 from pixellab import sampling
@@ -48,3 +50,35 @@ def test_a_difference_that_is_not_rounding_is_noticed():
         assert "not by rounding" in str(error)
     else:
         raise AssertionError("an unexplained difference went unnoticed")
+
+
+def test_a_context_is_its_neighbours():
+    """Oracle: one pixel at a time, everything outside is black."""
+    white = torch.randint(2, (1, 6, 7), generator=torch.Generator()
+                          .manual_seed(0))
+    counted = binarisations.contexts(white)
+    for row in range(6):
+        for column in range(7):
+            expected = 0
+            for i, (up, left) in enumerate(binarisations.NEIGHBOURS):
+                y, x = row + up, column + left
+                assert (up, left) < (0, 0)  # earlier in raster order
+                if 0 <= y and 0 <= x < 7:
+                    expected += int(white[0, y, x]) << i
+            assert counted[0, row, column] == expected
+
+
+def test_counting_learns_what_is_certain():
+    stripes = torch.zeros(50, 8, 8, dtype=torch.uint8)
+    stripes[:, ::2] = 255  # rows: white, black, white, ...
+    assert binarisations.count(stripes, stripes[:5]) < 2
+    noise = torch.randint(2, (50, 8, 8), dtype=torch.uint8) * 255
+    assert binarisations.count(noise, 255 - noise) > 50
+
+
+def test_spread_is_the_distance_to_the_nearest():
+    images = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    images[1, 0, 0] = 255  # one pixel from the first
+    images[2] = 255        # 15 pixels from the second
+    assert reranking.spread(images).item() == pytest.approx(
+        (1 + 1 + 15 ** 0.5) / 3)

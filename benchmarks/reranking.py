@@ -29,17 +29,18 @@ def measure():
     valid, truth = data.mnist("valid")
     shown = model.reconstruct(valid)
     drawn, kept, labels = [], [], torch.arange(10)
-    spreads = {"kept": [], "not_chosen": [], "real": []}
+    spreads = {"kept": [], "as_drawn": [], "real": []}
     for label in labels.tolist():
         for pool in range(POOLS):
-            images = model.sample(labels=[label] * DRAWN, seed=pool,
-                                  temperature=TEMPERATURE)
+            images = model.finish(model.stream(
+                labels=[label] * DRAWN, temperature=TEMPERATURE, seed=pool,
+                first=label * DRAWN))  # as `sample` with best_of draws them
             best, _ = model.rerank(images, label, KEPT)
             drawn.append(images)
             kept.append(best)
             real = shown[truth == label][KEPT * pool:][:KEPT]
             for name, eight in (("kept", best), ("real", real),
-                                ("not_chosen", images[:KEPT])):
+                                ("as_drawn", images[:KEPT])):
                 spreads[name].append(spread(eight))
         print(f"class {label} done", flush=True)
     drawn, kept = torch.cat(drawn), torch.cat(kept)

@@ -181,7 +181,9 @@ def sample(options):
     targets = options.targets
     if targets is None and classes:
         targets = range(classes)
-    count = options.keep or (8 if options.best_of else options.count)
+    count = options.count
+    if options.best_of:
+        count = options.keep or min(8, options.best_of)
     if targets is None:
         labels, count = None, count or 10
         names = [f"{stem}_{i}" for i in range(count)]
@@ -190,10 +192,12 @@ def sample(options):
         labels = [target for target in targets for _ in range(count)]
         names = [f"{stem}_{target}_{i}"
                  for target in targets for i in range(count)]
+    parts = model.streams(len(names), labels, **settings(options))
     if not (options.best_of or options.as_text):
-        return draw(model, model.streams(len(names), labels,
-                                         **settings(options)), options, names)
-    out = None if options.as_text else out_folder(options)
+        return draw(model, parts, options, names)
+    if options.best_of:
+        model.pools(len(names), labels, options.best_of)  # mistakes first
+    out = None if options.as_text else writable(options.out)
     images = model.sample(len(names), labels, best_of=options.best_of,
                           progress=True, **settings(options))
     if options.as_text:
@@ -212,6 +216,9 @@ def check_choosing(options, model):
                          "both, or --count")
     if options.count and options.best_of:
         raise ValueError("--count and --best-of cannot be joined: use --keep")
+    if options.keep and options.keep > options.best_of:
+        raise ValueError(f"--keep is {options.keep}; --best-of draws only "
+                         f"{options.best_of}")
     if options.gif and (options.best_of or options.as_text):
         raise ValueError("--gif shows drawings as they grow: leave out "
                          "--best-of and --as-text")
@@ -239,7 +246,7 @@ def settings(options):
 
 def draw(model, parts, options, names):
     """Run each stream with a bar; write a PNG (and a GIF) an image."""
-    out = out_folder(options)
+    out = writable(options.out)
     for number, steps in enumerate(parts):
         part = names[number * PART:][:PART]
         if options.gif:
@@ -257,14 +264,14 @@ def draw(model, parts, options, names):
     print(f"{len(names)} images in {out}")
 
 
-def out_folder(options):
+def writable(folder):
     """The folder to write into, made before any work is done."""
-    out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
-    if not os.access(out, os.W_OK):
-        raise PermissionError(f"{out} cannot be written to: choose another "
-                              "--out")
-    return out
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written to: choose "
+                              "another place")
+    return folder
 
 
 def write(images, names, out):
@@ -301,11 +308,13 @@ def read_image(path, tokenizer, resize=False):
 
 def tokenize(options):
     """The digits of a split as a text file, one line a digit."""
+    out, tokenizer, limit = Path(options.out), Symbols(), options.limit
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: name a file")
+    writable(out.parent)
     images, labels = data.mnist(options.split)
-    tokenizer, limit = Symbols(), options.limit
-    tokenizer.write(options.out, tokenizer.encode(images[:limit]),
-                    labels[:limit])
-    print(f"{len(images[:limit])} digits in {options.out}")
+    tokenizer.write(out, tokenizer.encode(images[:limit]), labels[:limit])
+    print(f"{len(images[:limit])} digits in {out}")
 
 
 def static_mnist(split):

@@ -31,6 +31,9 @@ def load(name_or_path, device=None):
     if device != "cpu" and not getattr(torch, device).is_available():
         raise ValueError(f"there is no {device} device here: use cpu")
     tensors, config, provenance = weights.load(name_or_path)
+    if "tokenizer" not in config:
+        raise ValueError(f"{name_or_path} draws nothing: use one of "
+                         f"{', '.join(models())}")
     try:
         tokenizer = build("tokenizers", config["tokenizer"])
         prior = build("priors", config["prior"])
@@ -167,33 +170,39 @@ class ImageModel:
         best_of: draw one pool of so many digits for each class among the
         labels, and return of each pool what `rerank` likes best.
         """
+        n = how_many(n, labels)
         settings = {"temperature": temperature, "top_k": top_k,
                     "top_p": top_p, "seed": seed}
-        if best_of is not None:
-            return self.sample_best(labels, best_of, progress, **settings)
-        return torch.cat([self.finish(steps, progress) for steps
-                          in self.streams(n, labels, **settings)])
-
-    def sample_best(self, labels, best_of, progress=False, **settings):
-        """`sample` with best_of; ValueError where a pool is too small."""
-        labels = [None if label is None else int(label)
-                  for label in (labels if labels is not None else [None])]
-        if None in labels:
-            raise ValueError("best_of chooses by class: give each image a "
-                             "label")
-        self.label_tensor(labels, len(labels))
-        wanted = Counter(labels)
-        if max(wanted.values()) > best_of:
-            raise ValueError(f"best_of is {best_of}; it must be at least the "
-                             f"{max(wanted.values())} images of one class")
-        kept = {}
+        if best_of is None:
+            return torch.cat([self.finish(steps, progress) for steps
+                              in self.streams(n, labels, **settings)])
+        wanted = self.pools(n, labels, best_of)
+        kept, drawn = {}, int(best_of)
         for label, count in wanted.items():
             pool = torch.cat([self.finish(steps, progress) for steps in
-                              self.streams(labels=[label] * best_of,
-                                           first=label * best_of,
-                                           **settings)])
+                              self.streams(labels=[label] * drawn,
+                                           first=label * drawn, **settings)])
             kept[label] = iter(self.rerank(pool, label, count)[0])
-        return torch.stack([next(kept[label]) for label in labels])
+        return torch.stack([next(kept[int(label)]) for label in labels])
+
+    def pools(self, n, labels, best_of):
+        """How many digits of each class `sample` keeps: {label: count}.
+
+        ValueError for what best_of cannot choose from.
+        """
+        if self.prior.num_classes == 0:
+            raise ValueError("best_of chooses by class, and this model has "
+                             "none: leave it out")
+        if labels is None or None in list(labels):
+            raise ValueError("best_of chooses by class: give each image a "
+                             "label")
+        wanted = Counter(self.label_tensor(labels, n).tolist())
+        most = max(wanted.values())
+        if best_of not in range(most, 10_001):
+            raise ValueError(f"best_of is {best_of!r}; it must be a whole "
+                             f"number from {most}, the images asked of one "
+                             "class, to 10,000")
+        return wanted
 
     def rerank(self, images, label, keep):
         """The `keep` digits that the reranker takes most surely for `label`.
@@ -202,14 +211,14 @@ class ImageModel:
         first. A score is the probability of the label: the softmax of the
         reranker's logits at temperature 0.8.
         """
-        if not 1 <= keep <= len(images):
+        if keep not in range(1, len(images) + 1):
             raise ValueError(f"keep is {keep}; it must be 1 to the "
                              f"{len(images)} images there are")
         if label not in range(10):
             raise ValueError(f"label {label} is not one of 0 to 9")
         logits = classify.load("reranker").logits(images)
-        scores = torch.softmax(logits.double() / 0.8, dim=1)[:, label]
-        best = scores.argsort(descending=True, stable=True)[:keep]
+        scores = torch.softmax(logits.double() / 0.8, dim=1)[:, int(label)]
+        best = scores.argsort(descending=True, stable=True)[:int(keep)]
         return torch.as_tensor(images)[best], scores[best]
 
     def complete(self, images, rows, labels=None, temperature=1.0,

@@ -157,7 +157,10 @@ def test_a_data_set_is_a_text_file(tmp_path, capsys, sample_data):
 
 
 @pytest.mark.parametrize("text, words", [
-    (f"{FIVE}\n5::)\n", "line 2: position 3"), ("", "no line"),
+    (f"{FIVE}\n5::)\n", "line 2: position 3"),
+    ("", "line 1: position 0 is missing"),
+    (f"{FIVE}\n\n{FIVE}\n", "line 2: position 0 is missing"),
+    (f"{FIVE[:9]}\f{FIVE[10:]}\n", "line 1: position 9"),
     (f"{FIVE[:9]}é{FIVE[10:]}\n", "line 1: position 9")])
 def test_a_bad_file_names_the_line(tmp_path, text, words):
     path = tmp_path / "bad.txt"
@@ -166,7 +169,29 @@ def test_a_bad_file_names_the_line(tmp_path, text, words):
         TOKENIZER.read(path)
 
 
+def test_lines_may_end_as_windows_ends_them(tmp_path):
+    path = tmp_path / "digits.txt"
+    path.write_bytes(f"{FIVE}\r\n{REFERENCE[0]}\r\n".encode())
+    tokens, labels = TOKENIZER.read(path)
+    assert labels.tolist() == [5, 0]
+    TOKENIZER.write(path, tokens, labels)
+    assert path.read_text() == f"{FIVE}\n{REFERENCE[0]}\n"
+
+
+@pytest.mark.parametrize("place, words", [
+    (".", "is a folder"), ("taken/x.txt", "taken")])
+def test_a_bad_place_is_told_at_once(tmp_path, capsys, sample_data,
+                                     monkeypatch, place, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("a file, not a folder")
+    assert main(["tokenize", "symbols", place]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+
+
 def test_nothing_half_written(tmp_path):
+    with pytest.raises(ValueError, match="no digits"):
+        TOKENIZER.write(tmp_path / "x.txt", [], [])
     with pytest.raises(ValueError, match="label 12"):
         TOKENIZER.write(tmp_path / "x.txt",
                         torch.zeros(2, 150, dtype=torch.int64), [1, 12])
@@ -225,15 +250,29 @@ def test_best_of_draws_one_pool_a_class(symbols):
 
 
 @pytest.mark.parametrize("labels, best_of, words", [
-    ([3] * 9, 8, "at least the 9"), (None, 8, "label"),
-    ([None], 8, "label"), ([3, 10], 8, "label 10")])
+    ([3] * 9, 8, "from 9, the images"), (None, 8, "label"),
+    ([None], 8, "label"), ([3, 10], 8, "label 10"), ([3.7], 8, "label 3.7"),
+    ([3], 0, "best_of is 0"), ([3], 2.5, "best_of is 2.5"),
+    ([3], "8", "best_of is '8'"), ([3], float("nan"), "nan"),
+    ([], 8, "n is 0"), ([3], 20_000, "10,000")])
 def test_best_of_refuses(symbols, labels, best_of, words):
     with pytest.raises(ValueError, match=words):
         symbols.sample(labels=labels, best_of=best_of)
 
 
+def test_best_of_takes_what_holds_integers(symbols):
+    expected = symbols.sample(labels=[3, 3], best_of=4)
+    for labels in (torch.tensor([3, 3]), np.array([3, 3])):
+        for best_of in (np.int64(4), 4.0):
+            assert torch.equal(expected, symbols.sample(
+                labels=labels, best_of=best_of))
+    with pytest.raises(ValueError, match="2 labels for 7"):
+        symbols.sample(n=7, labels=[3, 3], best_of=4)
+
+
 @pytest.mark.parametrize("label, keep, words", [
     (3, 0, "keep is 0"), (3, 5, "keep is 5"), (10, 1, "label 10"),
+    (3, 2.5, "keep is 2.5"),
     (None, 1, "label None")])
 def test_rerank_refuses(symbols, label, keep, words):
     with pytest.raises(ValueError, match=words):
@@ -263,17 +302,21 @@ def test_the_best_as_pictures(capsys, tmp_path):
 
 @pytest.mark.parametrize("name, words, message", [
     ("symbols", ["--keep", "3"], "--best-of"),
-    ("symbols", ["--best-of", "4", "--keep", "5"], "at least the 5"),
+    ("symbols", ["--best-of", "4", "--keep", "5"], "draws only 4"),
+    ("symbols", ["--best-of", "9", "--targets", "11"], "label 11"),
+    ("symbols", ["--best-of", "9", "--temperature", "nan"], "temperature"),
     ("symbols", ["--best-of", "4", "--count", "5"], "--keep"),
     ("symbols", ["--as-text", "--gif"], "--gif"),
     ("gpt", ["--as-text"], "no text form"),
-    ("pixelcnn-binary", ["--best-of", "9"], "label")])
+    ("judge", [], "draws nothing"),
+    ("pixelcnn-binary", ["--best-of", "9"], "this model has none")])
 def test_options_that_cannot_be_joined(capsys, tmp_path, name, words,
                                        message):
     code = main(["sample", name, *words, "--out", str(tmp_path / "out"),
                  "--device", "cpu"])
     _, error = capsys.readouterr()
     assert code == 2 and message in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("side", [28, 30])

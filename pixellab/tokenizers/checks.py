@@ -11,7 +11,7 @@ def images_of(shapes, images):
     if images.dtype != torch.uint8:
         raise ValueError(f"images are {images.dtype}; they must be uint8, 0 "
                          "to 255")
-    if len(images) == 0 or tuple(images.shape[1:]) not in shapes:
+    if images.numel() == 0 or tuple(images.shape[1:]) not in shapes:
         allowed = " or ".join(f"(N, {', '.join(map(str, shape))})"
                               for shape in shapes)
         raise ValueError(f"images have shape {tuple(images.shape)}; they must "
@@ -22,7 +22,9 @@ def images_of(shapes, images):
 def tokens_of(length, vocabulary, tokens):
     """Whole numbers (N, length), 0 to vocabulary - 1; else ValueError."""
     tokens = torch.as_tensor(tokens)
-    if tokens.is_floating_point() or tokens.shape[1:] != (length,):
+    whole = not (tokens.is_floating_point() or tokens.is_complex()
+                 or tokens.dtype == torch.bool)
+    if not whole or tokens.shape[1:] != (length,):
         raise ValueError(f"tokens are {tokens.dtype} of shape "
                          f"{tuple(tokens.shape)}; they must be whole numbers "
                          f"of shape (N, {length})")

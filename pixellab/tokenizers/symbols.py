@@ -36,7 +36,7 @@ class Symbols:
         images = checks.images_of(self.shapes, images)
         if images.shape[1:] != self.shape:
             images = torch.from_numpy(np.stack([resize(image) for image in
-                                                images.numpy()]))
+                                                images.cpu().numpy()]))
         white = (images >= 128).long()
         return rearrange(white, "n h (w b) -> n (h w) b", b=6) @ self.weight
 
@@ -63,7 +63,7 @@ class Symbols:
         """
         tokens = checks.tokens_of(self.length, self.vocabulary,
                                   torch.as_tensor(tokens)[None])[0]
-        if label is None or int(label) not in range(10):
+        if label not in range(10):
             raise ValueError(f"label {label} has no text: a line starts with "
                              "a digit from 0 to 9")
         symbols = "".join(chr(FIRST + token) for token in tokens.tolist())
@@ -91,9 +91,14 @@ class Symbols:
         return torch.tensor([ord(c) - FIRST for c in line[1:-1]]), int(line[0])
 
     def write(self, path, tokens, labels):
-        """A text file with one line a digit, written atomically."""
+        """A text file with one line a digit, written atomically.
+
+        ValueError for no digits, or one without a text.
+        """
         lines = [self.to_text(one, label)
                  for one, label in zip(tokens, labels, strict=True)]
+        if not lines:
+            raise ValueError("there are no digits to write")
         with weights.atomic(path) as part:
             part.write_text("\n".join(lines) + "\n", encoding="ascii")
 
@@ -104,15 +109,14 @@ class Symbols:
         """
         tokens, labels = [], []
         text = Path(path).read_text(encoding="ascii", errors="replace")
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.removesuffix("\n").split("\n"),
+                                      start=1):
             try:
                 symbols, label = self.from_text(line)
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: {error}") from None
             tokens.append(symbols)
             labels.append(label)
-        if not tokens:
-            raise ValueError(f"{path} holds no line")
         return torch.stack(tokens), torch.tensor(labels)
 
 

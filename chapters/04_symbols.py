@@ -1051,9 +1051,9 @@ pl.glue("symbols_gpt_seconds", f"{pixel_seconds:.1f}")
 # places to look back at. It is not a free gain: these digits have two levels.
 # `make bench` has the full comparison.
 #
-# The row labels are temperatures. A low one takes away specks and ragged edges.
-# It does not mend a shape that began wrong. We take 0.8 from here on, and shall
-# ask later whether it was wise.
+# The row labels are temperatures. A low one takes away specks and ragged
+# edges. It does not mend a shape that began wrong. We take 0.8 from here on,
+# and shall ask later whether it was wise.
 #
 # A text can be continued. Whole rows of a real digit are given, and the
 # network goes on. (Rows of symbols are one pixel high, so any number of rows
@@ -1230,10 +1230,10 @@ for heat, value in read_share.items():
 
 # %% [markdown]
 # {glue:text}`symbols_heat_8` % at 0.8, {glue:text}`symbols_heat_10` % at 1.0
-# and {glue:text}`symbols_heat_12` % at 1.2. With {glue:text}`symbols_heat_draws`
-# draws, two or three points more or less are chance. So the judge hardly
-# prefers any of the three: 0.8 buys smoother strokes, not more digits that can
-# be read.
+# and {glue:text}`symbols_heat_12` % at 1.2. With
+# {glue:text}`symbols_heat_draws` draws, two or three points more or less are
+# chance. So the judge hardly prefers any of the three: 0.8 buys smoother
+# strokes, not more digits that can be read.
 #
 # ### What it costs
 #

@@ -11,6 +11,7 @@ of the same pool taken without choosing, and against eight validation digits.
 
 import torch
 
+from benchmarks.quality import share
 from pixellab import classify, data, load
 
 POOLS, DRAWN, KEPT, TEMPERATURE = 10, 64, 8, 0.8
@@ -44,20 +45,17 @@ def measure():
                 spreads[name].append(spread(eight))
         print(f"class {label} done", flush=True)
     drawn, kept = torch.cat(drawn), torch.cat(kept)
+    groups = {
+        "real_digits_as_symbols": (shown, truth),
+        "before": (drawn, labels.repeat_interleave(POOLS * DRAWN)),
+        "after": (kept, labels.repeat_interleave(POOLS * KEPT))}
     results = {"pools_a_class": POOLS, "drawn": len(drawn),
                "kept": len(kept), "temperature": TEMPERATURE}
     for name, reader in readers.items():
         results[name] = {
-            "real_digits_as_symbols": share(reader, shown, truth),
-            "before": share(reader, drawn, labels.repeat_interleave(
-                POOLS * DRAWN)),
-            "after": share(reader, kept, labels.repeat_interleave(
-                POOLS * KEPT))}
+            group: share(reader.read(images) == asked)
+            for group, (images, asked) in groups.items()}
     results["distance_to_the_nearest_of_eight"] = {
         name: round(torch.stack(values).mean().item(), 3)
         for name, values in spreads.items()}
     return results
-
-
-def share(reader, images, labels):
-    return round((reader.read(images) == labels).double().mean().item(), 4)

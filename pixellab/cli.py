@@ -198,8 +198,11 @@ def sample(options):
     if options.best_of:
         model.pools(len(names), labels, options.best_of)  # mistakes first
     out = None if options.as_text else writable(options.out)
-    images = model.sample(len(names), labels, best_of=options.best_of,
-                          progress=True, **settings(options))
+    if options.best_of:
+        images = model.sample(len(names), labels, best_of=options.best_of,
+                              progress=True, **settings(options))
+    else:
+        images = model.finish_all(parts, progress=True)
     if options.as_text:
         for tokens, label in zip(model.tokenizer.encode(images), labels,
                                  strict=True):

@@ -174,14 +174,14 @@ class ImageModel:
         settings = {"temperature": temperature, "top_k": top_k,
                     "top_p": top_p, "seed": seed}
         if best_of is None:
-            return torch.cat([self.finish(steps, progress) for steps
-                              in self.streams(n, labels, **settings)])
+            return self.finish_all(self.streams(n, labels, **settings),
+                                   progress)
         wanted = self.pools(n, labels, best_of)
         kept, drawn = {}, int(best_of)
         for label, count in wanted.items():
-            pool = torch.cat([self.finish(steps, progress) for steps in
-                              self.streams(labels=[label] * drawn,
-                                           first=label * drawn, **settings)])
+            pool = self.finish_all(self.streams(
+                labels=[label] * drawn, first=label * drawn, **settings),
+                progress)
             kept[label] = iter(self.rerank(pool, label, count)[0])
         return torch.stack([next(kept[int(label)]) for label in labels])
 
@@ -228,10 +228,9 @@ class ImageModel:
         uint8 (N, H, W[, 3]) to the same; ValueError for rows outside the
         image or inside a row of tokens.
         """
-        return torch.cat([self.finish(steps, progress) for steps in
-                          self.complete_streams(
+        return self.finish_all(self.complete_streams(
             images, rows, labels, temperature=temperature, top_k=top_k,
-            top_p=top_p, seed=seed)])
+            top_p=top_p, seed=seed), progress)
 
     def complete_streams(self, images, rows, labels=None, **settings):
         """`complete_stream`, PART images at a time: one iterator a part."""
@@ -261,6 +260,10 @@ class ImageModel:
         """Run a stream to its end: the images."""
         tokens = sampling.last(steps, self.tokenizer.length, progress)
         return self.tokenizer.decode(tokens)
+
+    def finish_all(self, parts, progress=False):
+        """Run the streams of all parts: their images in one tensor."""
+        return torch.cat([self.finish(steps, progress) for steps in parts])
 
     def bits(self, images, labels=None, progress=False):
         """-log2 p(tokens | label): float64 (N,), total bits an image.

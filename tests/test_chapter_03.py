@@ -1,12 +1,9 @@
 """Chapter 3's network, written out by hand, is the package's network."""
 
-import asyncio
-import io
 
 import pytest
 import torch
-from chapter_cells import cells_with, names_of
-from PIL import Image
+from chapter_cells import cells_with, names_of, pictures_after_a_turn
 
 import pixellab as pl
 from pixellab import sampling
@@ -99,24 +96,9 @@ def test_the_knobs_draw_while_pixels_appear():
         "x_valid": torch.randint(256, (1000, 28, 28), dtype=torch.uint8),
         "model": ImageModel(Pixels(), gpt.GPT(width=8, layers=1, heads=1,
                                               embedding=2).eval())}
-    shown = []
-
-    async def use():
-        for source in cells_with(CHAPTER, "async def draw_live", "knobs = {"):
-            exec(source, names)
-        screen = names["screen"]
-        screen.observe(lambda change: shown.append(change["new"]), "value")
-        first = names["drawings"][0]
-        while len(shown) < 3:
-            await asyncio.sleep(0.001)
-        names["knobs"]["rows"].value = 14
-        del shown[:]
-        await asyncio.gather(first, return_exceptions=True)
-        assert first.cancelled()
-        await names["drawings"][0]
-
-    asyncio.run(use())
-    pictures = [Image.open(io.BytesIO(file)) for file in shown]
+    pictures = pictures_after_a_turn(
+        names, cells_with(CHAPTER, "async def draw_live", "knobs = {"),
+        "drawings", "rows", 14)
     assert len(pictures) == 28
     assert all(picture.size == (280, 280) for picture in pictures)
     assert pictures[14].getpixel((5, 275)) == pl.figures.NOT_YET

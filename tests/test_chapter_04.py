@@ -1,13 +1,11 @@
 """Chapter 4's tokenizer, counts and rule, against the package and by hand."""
 
-import asyncio
-import io
 import math
 
 import numpy as np
 import pytest
 import torch
-from chapter_cells import cells_with, names_of
+from chapter_cells import cells_with, names_of, pictures_after_a_turn
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from PIL import Image
@@ -132,25 +130,10 @@ def test_the_knobs_draw_a_pool_and_choose(chapter):
     torch.manual_seed(0)
     model = ImageModel(symbols.Symbols(), gpt.GPT(
         64, (30, 5), width=8, layers=1, heads=1, embedding=2).eval())
-    names, shown = {**chapter, "model": model, "Image": Image}, []
-
-    async def use():
-        for source in cells_with(CHAPTER, "async def choose_live",
-                                 "knobs = {"):
-            exec(source, names)
-        names["screen"].observe(lambda change: shown.append(change["new"]),
-                                "value")
-        first = names["tasks"][0]
-        while len(shown) < 3:
-            await asyncio.sleep(0.001)
-        names["knobs"]["drawn"].value = 16
-        del shown[:]
-        await asyncio.gather(first, return_exceptions=True)
-        assert first.cancelled()
-        await names["tasks"][0]
-
-    asyncio.run(use())
-    pictures = [Image.open(io.BytesIO(file)) for file in shown]
+    names = {**chapter, "model": model, "Image": Image}
+    pictures = pictures_after_a_turn(
+        names, cells_with(CHAPTER, "async def choose_live", "knobs = {"),
+        "tasks", "drawn", 16)
     assert len(pictures) == 31  # thirty rows, and the choice
     assert pictures[14].getpixel((5, 55)) == pl.figures.NOT_YET
     assert pictures[29].height > 2 * 60 > pictures[30].height

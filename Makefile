@@ -7,10 +7,10 @@ STAMP := .venv/installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test lab chapters bench clean
+.PHONY: help env book test lab chapters bench bench-train clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' \
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' \
 		$(MAKEFILE_LIST)
 
 env: $(STAMP)  ## make the environment .venv (the other targets do it, too)
@@ -42,6 +42,9 @@ chapters: env  ## run the chapters again and store their outputs
 
 bench: env  ## measure: results go to benchmarks/results.json
 	$(BIN)/python -m benchmarks
+
+bench-train: env  ## measure what needs networks trained first (an hour)
+	$(BIN)/python -m benchmarks train
 
 clean:  ## delete what was built (.venv stays)
 	rm -rf _build runs .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,7 @@
-"""Run the named benchmarks, or all, and store what they measured."""
+"""Run the named benchmarks, or all that train nothing; store the results.
+
+`python -m benchmarks train` runs those that train networks, for an hour or so.
+"""
 
 import importlib
 import json
@@ -37,12 +40,16 @@ def circumstances(name):
 
 
 def main(names):
+    trains = [name for name in NAMES if
+              hasattr(importlib.import_module(f"benchmarks.{name}"), "TRAINS")]
+    if not names or names == ["train"]:
+        names = trains if names else [n for n in NAMES if n not in trains]
     unknown = set(names) - set(NAMES)
     if unknown:
         sys.exit(f"unknown: {', '.join(unknown)}; there are "
                  f"{', '.join(NAMES)}")
     torch.set_num_threads(1)
-    for name in names or NAMES:
+    for name in names:
         module = importlib.import_module(f"benchmarks.{name}")
         print(f"{name}: {module.__doc__.splitlines()[0]}", flush=True)
         run, started = circumstances(name), time.monotonic()

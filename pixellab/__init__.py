@@ -5,6 +5,7 @@ from pixellab import (
     data,
     figures,
     likelihood,
+    measures,
     sampling,
     training,
     weights,
@@ -15,5 +16,5 @@ from pixellab.scale import scale
 
 __version__ = "0.1.0"
 __all__ = ["ImageModel", "classify", "data", "figures", "glue",
-           "likelihood", "load", "models", "sampling", "scale", "training",
-           "weights"]
+           "likelihood", "load", "measures", "models", "sampling", "scale",
+           "training", "weights"]

@@ -13,18 +13,22 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from pixellab import classify, data, figures, training, weights
+from pixellab import classify, data, figures, measures, training, weights
 from pixellab.model import (
     PART,
     ImageModel,
     build,
     certify,
     describe,
+    learned,
     load,
+    load_tokenizer,
     models,
+    revive_tokenizer,
 )
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
+from pixellab.tokenizers.patches import Patches
 from pixellab.tokenizers.pixels import Pixels
 from pixellab.tokenizers.symbols import Symbols
 
@@ -140,9 +144,19 @@ def add_training(command):
     command.add_argument("--width", type=size,
                          help="features (default: pixelcnn 64, others 160)")
     command.add_argument("--layers", type=size,
-                         help="blocks (default: pixelcnn 7, gpt 2, symbols 3)")
+                         help="blocks (default: pixelcnn 7, gpt 2, others 3)")
     command.add_argument("--heads", type=size, help="attention heads "
                          "(default: one for each 32 features)")
+    command.add_argument("--dropout", type=number(float, 0, 0.9),
+                         help="of a transformer (default: 0)")
+    command.add_argument("--stage", choices=("tokenizer", "prior"),
+                         help="only one of the two steps (patches)")
+    command.add_argument("--patch", type=size,
+                         help="pixels of a side of a patch (default: 4)")
+    command.add_argument("--codebook-size", type=size,
+                         help="entries (default: 1024)")
+    command.add_argument("--tokenizer", metavar="FILE", help="a model, or a "
+                         "tokenizer.safetensors, whose codebook is used")
     command.add_argument("--channels", type=int, default=1, choices=(1,),
                          help="colour channels of the data: MNIST has 1")
     command.add_argument("--limit", type=size,
@@ -324,40 +338,38 @@ def static_mnist(split):
     return data.binarized_mnist(split), None
 
 
-def new_pixelcnn(options, levels=256, num_classes=10):
-    width, pattern = options.width or 64, (1, 2, 1, 4)
-    return Pixels(levels), PixelCNN(
-        levels, width=width, head=2 * width, num_classes=num_classes,
-        dilations=[pattern[i % 4] for i in range(options.layers or 7)])
+# name: (images of a split, what they are)
+TRAINABLE = {
+    "pixelcnn": (data.mnist, "MNIST, 256 levels"),
+    "pixelcnn-binary": (static_mnist, "static-binarised MNIST"),
+    "gpt": (data.mnist, "MNIST, 256 levels"),
+    "symbols": (data.mnist, "MNIST, 30x30, rounded"),
+    "patches": (data.mnist, "MNIST, 256 levels")}
 
 
-def new_binary_pixelcnn(options):
-    return new_pixelcnn(options, levels=2, num_classes=0)
+def new_tokenizer(options):
+    if options.name == "symbols":
+        return Symbols()
+    if options.name == "patches":
+        return Patches(options.patch or 4, options.codebook_size or 1024)
+    return Pixels(2 if options.name == "pixelcnn-binary" else 256)
 
 
-def new_gpt(options):
-    return Pixels(256), transformer(options, 256, (28, 28), layers=2)
-
-
-def new_symbols(options):
-    return Symbols(), transformer(options, 64, (30, 5), layers=3)
-
-
-def transformer(options, vocabulary, grid, layers):
-    """A new GPT; the options may change width, layers and heads."""
+def new_prior(options, tokenizer):
+    """A new PixelCNN or GPT; the options may change its shape."""
+    vocabulary = tokenizer.vocabulary
+    if options.name.startswith("pixelcnn"):
+        width, pattern = options.width or 64, (1, 2, 1, 4)
+        return PixelCNN(
+            vocabulary, width=width, head=2 * width,
+            num_classes=10 if options.name == "pixelcnn" else 0,
+            dilations=[pattern[i % 4] for i in range(options.layers or 7)])
     width = options.width or 160
     heads = options.heads or max(h for h in range(1, width // 32 + 2)
                                  if width % h == 0)
-    return GPT(vocabulary, grid, width, options.layers or layers, heads)
-
-
-# name: (a new tokenizer and prior, images of a split, what they are)
-TRAINABLE = {
-    "pixelcnn": (new_pixelcnn, data.mnist, "MNIST, 256 levels"),
-    "pixelcnn-binary": (new_binary_pixelcnn, static_mnist,
-                        "static-binarised MNIST"),
-    "gpt": (new_gpt, data.mnist, "MNIST, 256 levels"),
-    "symbols": (new_symbols, data.mnist, "MNIST, 30x30, rounded")}
+    layers = options.layers or (2 if options.name == "gpt" else 3)
+    return GPT(vocabulary, tokenizer.grid, width, layers, heads,
+               dropout=options.dropout or 0.0)
 
 
 def read_recipe(options, stored):
@@ -370,40 +382,107 @@ def read_recipe(options, stored):
     return training.Recipe(**{**stored, **given})
 
 
-def check_shape(options):
+def check_flags(options):
     """ValueError for a flag that would be ignored."""
-    for name in ("width", "layers", "heads"):
-        if getattr(options, name) and (options.resume or options.weights):
-            raise ValueError(f"--{name} is decided by the stored weights: "
+    learned_tokenizer = ("patch", "codebook_size", "stage", "tokenizer")
+    shape = ("width", "layers", "heads", "dropout")
+    for name in (*shape, *learned_tokenizer):
+        flag = f"--{name.replace('_', '-')}"
+        if getattr(options, name) is None:
+            continue
+        if options.resume or options.weights:
+            raise ValueError(f"{flag} is decided by the stored weights: "
                              "leave it out")
-    if options.heads and options.name.startswith("pixelcnn"):
-        raise ValueError("--heads is for transformers: leave it out")
+        if name in learned_tokenizer and options.name != "patches":
+            raise ValueError(f"{flag} is for patches: leave it out")
+        if (name in ("heads", "dropout")
+                and options.name.startswith("pixelcnn")):
+            raise ValueError(f"{flag} is for transformers: leave it out")
+        if name in shape and options.stage == "tokenizer":
+            raise ValueError(f"{flag} is for the prior: leave it out")
+    if options.stage == "prior" and not options.tokenizer:
+        raise ValueError("--stage prior needs a codebook: --tokenizer FILE")
+    if options.stage == "tokenizer" and options.tokenizer:
+        raise ValueError("--stage tokenizer learns a codebook: leave out "
+                         "--tokenizer")
 
 
-def begin(options, folder):
-    """(model, recipe, what is known of the data) of a new or resumed run."""
-    new, _, text = TRAINABLE[options.name]
-    about = {"name": options.name, "data": text}
-    check_shape(options)
+def stored_tokenizer(options):
+    """(the tokenizer of --tokenizer, its history), as the options ask."""
+    tokenizer, about = load_tokenizer(options.tokenizer)
+    if type(tokenizer) is not Patches:
+        raise ValueError(f"{options.tokenizer} holds no codebook of patches")
+    for name in ("patch", "codebook_size"):
+        asked, there = getattr(options, name), tokenizer.config[name]
+        if asked not in (None, there):
+            raise ValueError(
+                f"{options.tokenizer} has {name} {there}, not {asked}: use "
+                "another file, or learn one with --stage tokenizer")
+    return tokenizer, about.get("tokenizer", about)
+
+
+def learn_tokenizer(tokenizer, recipe, sets, about, folder):
+    """Fit it, write FOLDER/tokenizer.safetensors, return its history.
+
+    sets: images of training and of validation.
+    """
+    path = folder / "tokenizer.safetensors"
+    if path.exists():
+        raise ValueError(f"{path} is there: go on with --tokenizer {path}, "
+                         "or choose another --out")
+    writable(folder)
+    started = time.monotonic()
+    tokenizer.fit(sets[0], seed=recipe.seed, progress=True)
+    codes = tokenizer.encode(sets[1])
+    error = measures.mean_squared_error(sets[1], tokenizer.decode(codes))
+    about = {**about, "train_images": len(sets[0]), "seed": recipe.seed,
+             "seconds": round(time.monotonic() - started, 1),
+             "valid_squared_error": error.mean().item(),
+             "valid_entropy_per_token": measures.entropy(codes)}
+    weights.save(path, learned(tokenizer),
+                 {"tokenizer": describe(tokenizer)}, about)
+    print(f"{path}: {measures.psnr(about['valid_squared_error']):.2f} dB, "
+          f"{about['valid_entropy_per_token']:.4f} bits a token without a "
+          "prior, validation", flush=True)
+    return about
+
+
+def begin(options, folder, sets):
+    """(model, recipe, what is known of the data) of a new or resumed run.
+
+    The model has no prior where only the tokenizer was asked for.
+    """
+    about = {"name": options.name, "data": TRAINABLE[options.name][1]}
+    check_flags(options)
     if options.resume:
-        run = training.load_state(folder)["run"]
-        model = ImageModel(build("tokenizers", run["config"]["tokenizer"]),
-                           build("priors", run["config"]["prior"]))
+        state = training.load_state(folder)
+        run, config = state["run"], state["run"]["config"]
+        model = ImageModel(revive_tokenizer(state["tokenizer"], config),
+                           build("priors", config["prior"]))
         return model, read_recipe(options, run["recipe"]), about
     if (folder / "state.pt").exists():
         raise ValueError(f"{folder} holds a run: continue it with --resume, "
                          "or choose another --out")
     recipe = read_recipe(options, {})
-    torch.manual_seed(recipe.seed)  # the first weights
-    model = ImageModel(*new(options))
     if options.weights:
-        start = load(options.weights, "cpu")
-        if (describe(start.tokenizer) != describe(model.tokenizer)
-                or type(start.prior) is not type(model.prior)):
+        model = load(options.weights, "cpu")
+        like = new_tokenizer(options)
+        if (type(model.tokenizer) is not type(like)
+                or type(model.prior) is not type(new_prior(options, like))
+                or model.tokenizer.vocabulary != like.vocabulary):
             raise ValueError(f"{options.weights} is no {options.name}")
-        about["started_from"] = start.provenance
-        model = start
-    return model, recipe, about
+        about["started_from"] = model.provenance
+        return model, recipe, about
+    tokenizer = new_tokenizer(options)
+    if options.tokenizer:
+        tokenizer, about["tokenizer"] = stored_tokenizer(options)
+    elif hasattr(tokenizer, "fit"):
+        about["tokenizer"] = learn_tokenizer(tokenizer, recipe, sets, about,
+                                             folder)
+    torch.manual_seed(recipe.seed)  # the first weights
+    prior = None if options.stage == "tokenizer" else new_prior(options,
+                                                                tokenizer)
+    return ImageModel(tokenizer, prior), recipe, about
 
 
 def train(options):
@@ -411,10 +490,7 @@ def train(options):
     then score the best weights on validation and test."""
     folder = Path(options.resume or options.out or
                   f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
-    model, recipe, about = begin(options, folder)
-    tokenizer, prior = model.tokenizer, model.prior
-    config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
-    images = TRAINABLE[options.name][1]
+    images = TRAINABLE[options.name][0]
 
     def split(name):
         x, labels = images(name)
@@ -422,9 +498,14 @@ def train(options):
             labels = labels[:options.limit]
         return x[:options.limit], labels
 
-    valid = split("valid")
+    train_set, valid = split("train"), split("valid")
+    model, recipe, about = begin(options, folder, (train_set[0], valid[0]))
+    tokenizer, prior = model.tokenizer, model.prior
+    if prior is None:
+        return
+    config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
     sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
-            for x, labels in (split("train"), valid)]
+            for x, labels in (train_set, valid)]
     about["train_images"] = len(sets[0][0])
     print(f"{options.name}: {about['data']}, "
           f"{about['train_images']} training images, "
@@ -432,7 +513,7 @@ def train(options):
           f"run in {folder}", flush=True)
     training.train(
         prior, *sets, recipe, folder, config, log_dir=options.log_dir,
-        about=about,
+        about=about, tokenizer=learned(tokenizer),
         on_epoch=lambda history: picture_run(model, history, folder),
         resume=options.resume is not None, device=options.device,
         compiled=options.compile)

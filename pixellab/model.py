@@ -1,5 +1,6 @@
 """ImageModel: a tokenizer and a prior joined, and everything they can do."""
 
+import contextlib
 import importlib
 import math
 import re
@@ -7,11 +8,13 @@ import warnings
 from collections import Counter
 
 import torch
+from torch import nn
 
-from pixellab import classify, likelihood, sampling, weights
+from pixellab import classify, likelihood, measures, sampling, weights
 from pixellab.scale import best_device
 
 NAMES = ("pixelcnn", "gpt", "symbols", "patches", "bsq")
+LEARNED = "tokenizer."  # how tensors of a tokenizer begin in weight files
 PART = 200  # images drawn at a time: a cache takes megabytes an image
 
 
@@ -31,20 +34,57 @@ def load(name_or_path, device=None):
     if device != "cpu" and not getattr(torch, device).is_available():
         raise ValueError(f"there is no {device} device here: use cpu")
     tensors, config, provenance = weights.load(name_or_path)
-    if "tokenizer" not in config:
+    if "prior" not in config:
         raise ValueError(f"{name_or_path} draws nothing: use one of "
                          f"{', '.join(models())}")
-    try:
-        tokenizer = build("tokenizers", config["tokenizer"])
+    with explained(name_or_path):
+        tokenizer = revive_tokenizer(tensors, config)
         prior = build("priors", config["prior"])
-        prior.load_state_dict(tensors)
+        prior.load_state_dict({key: value for key, value in tensors.items()
+                               if not key.startswith(LEARNED)})
+    prior.to(device).eval()
+    return ImageModel(tokenizer, prior, provenance)
+
+
+def load_tokenizer(name_or_path):
+    """(tokenizer, provenance) of a model, or of a file that holds no more.
+
+    FileNotFoundError and ValueError as `load`.
+    """
+    tensors, config, provenance = weights.load(name_or_path)
+    if "tokenizer" not in config:
+        raise ValueError(f"{name_or_path} holds no tokenizer: use one of "
+                         f"{', '.join(models())}")
+    with explained(name_or_path):
+        return revive_tokenizer(tensors, config), provenance
+
+
+@contextlib.contextmanager
+def explained(name_or_path):
+    """One clear error for a header that does not fit this version."""
+    try:
+        yield
     except (KeyError, TypeError, ImportError, AttributeError,
             RuntimeError) as error:
         raise ValueError(f"{name_or_path} does not describe a model of this "
                          "version: " + " ".join(str(error).split())[:200]
                          ) from None
-    prior.to(device).eval()
-    return ImageModel(tokenizer, prior, provenance)
+
+
+def revive_tokenizer(tensors, config):
+    """The tokenizer of a weight file, with what it has learned."""
+    tokenizer = build("tokenizers", config["tokenizer"])
+    if isinstance(tokenizer, nn.Module):
+        tokenizer.load_state_dict({
+            key.removeprefix(LEARNED): value
+            for key, value in tensors.items() if key.startswith(LEARNED)})
+    return tokenizer
+
+
+def learned(tokenizer):
+    """What a tokenizer has learned, as tensors for a weight file."""
+    state = tokenizer.state_dict() if isinstance(tokenizer, nn.Module) else {}
+    return {LEARNED + key: value for key, value in state.items()}
 
 
 def certify(path, valid, test=None, device=None, progress=False):
@@ -61,6 +101,8 @@ def certify(path, valid, test=None, device=None, progress=False):
     length = model.tokenizer.length
     about["valid_images"] = len(bits)
     about["valid_bits_per_token"] = bits.mean().item() / length
+    if isinstance(model.tokenizer, nn.Module):  # learned, so lossy
+        about["valid_squared_error"] = model.error(valid[0]).mean().item()
     every = max(1, len(bits) // 64)
     about["check"] = {"every": every, "bits": [
         round(cost, 3) for cost in bits[::every][:64].tolist()]}
@@ -252,7 +294,7 @@ class ImageModel:
             raise ValueError(f"rows is {rows}; tokens are {step} rows high: "
                              f"use {below} or {below + step}")
         tokens = self.tokenizer.encode(images)
-        prompt = tokens[:, :self.tokenizer.prefix_length(rows)]
+        prompt = tokens[:, :rows * tokens.shape[1] // height]
         return self.stream(len(tokens), labels, seed=seed, prompt=prompt,
                            first=first, **filters)
 
@@ -286,3 +328,10 @@ class ImageModel:
         tokens = self.tokenizer.encode(images)
         return torch.cat([self.tokenizer.decode(one[None])
                           for one in tokens])
+
+    def error(self, images):
+        """Mean squared error of `reconstruct`, on the scale 0 to 1: (N,).
+
+        What a lossy tokenizer loses, float64, to be told beside `bits`.
+        """
+        return measures.mean_squared_error(images, self.reconstruct(images))

@@ -72,15 +72,16 @@ def is_first_process():
 
 
 def train(prior, train_set, valid_set, recipe, folder, config, about=None,
-          on_epoch=None, log_dir=None, resume=False, progress=True,
-          device=None, compiled=False):
+          tokenizer=None, on_epoch=None, log_dir=None, resume=False,
+          progress=True, device=None, compiled=False):
     """Train `prior` in place; returns the history: one dict an epoch, with
     "train" and "valid" in bits a token.
 
     train_set, valid_set: (tokens int64 (N, T), labels int64 (N,)). `folder`
     receives best.safetensors (lowest validation bits), last.safetensors,
     state.pt (to resume) and history.json, each written atomically.
-    `config` and `about` (what is known of the data) go into their headers.
+    `config` and `about` (what is known of the data) go into their headers,
+    `tokenizer` (the tensors that it learned) beside the prior's.
     on_epoch(history) is called after each epoch, on the first process.
     compiled=True spends a minute on compiling first: for long runs on a GPU.
 
@@ -98,15 +99,15 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         torch.compile(prior) if compiled else prior, optimizer)
     run = {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0, "history": [],
            "recipe": asdict(recipe), "data": fingerprint(train_set[0]),
-           "config": config}
+           "config": config, "about": about or {}}
     if resume:
         run = resumed(run, folder, prior, optimizer)
-    about = {**(about or {}), "data_sha256": run["data"],
+    about = {**run["about"], "data_sha256": run["data"],
              "device": str(accelerator.device),
              "precision": "bf16" if bf16 else "fp32",
              "processes": accelerator.num_processes,
              "torch": torch.__version__, "pixellab": version("pixellab")}
-    first = accelerator.is_main_process
+    first, tokenizer = accelerator.is_main_process, tokenizer or {}
     writer = tensorboard(log_dir) if first and log_dir else None
     started = time.monotonic() - run["seconds"]
     saved_at = time.monotonic()
@@ -136,7 +137,7 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
             if time.monotonic() - saved_at > 60 * recipe.save_minutes:
                 saved_at = time.monotonic()
                 if first:
-                    save_state(folder, run, prior, optimizer)
+                    save_state(folder, run, prior, optimizer, tokenizer)
         bar.close()
         net.eval()
         row = {"epoch": epoch + 1,
@@ -150,8 +151,9 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         run.update(epoch=epoch + 1, step=0, loss=0.0,
                    seconds=time.monotonic() - started)
         if first:
-            save_weights(folder, run, prior, about)
-            save_state(folder, run, prior, optimizer)
+            save_weights(folder, run, {**prior.state_dict(), **tokenizer},
+                         about)
+            save_state(folder, run, prior, optimizer, tokenizer)
             report(row, writer, progress)
             if on_epoch:
                 on_epoch(run["history"])
@@ -223,7 +225,7 @@ def report(row, writer, shown):
         writer.flush()
 
 
-def save_weights(folder, run, prior, about):
+def save_weights(folder, run, tensors, about):
     """last.safetensors, best.safetensors if it is the best, history.json."""
     row = run["history"][-1]
     provenance = {**about, "recipe": run["recipe"],
@@ -234,19 +236,20 @@ def save_weights(folder, run, prior, about):
     best = min(run["history"], key=lambda row: row["valid"])
     for name in ("last", "best") if row is best else ("last",):
         weights.save(Path(folder) / f"{name}.safetensors",
-                     prior.state_dict(), run["config"], provenance)
+                     tensors, run["config"], provenance)
     with weights.atomic(Path(folder) / "history.json") as path:
         path.write_text(json.dumps(run["history"], indent=1))
 
 
-def save_state(folder, run, prior, optimizer):
+def save_state(folder, run, prior, optimizer, tokenizer):
     with weights.atomic(Path(folder) / "state.pt") as path:
         torch.save({"run": run, "prior": prior.state_dict(),
-                    "optimizer": optimizer.state_dict()}, path)
+                    "optimizer": optimizer.state_dict(),
+                    "tokenizer": tokenizer}, path)
 
 
 def load_state(folder):
-    """What state.pt holds: {"run", "prior", "optimizer"}."""
+    """What state.pt holds: {"run", "prior", "optimizer", "tokenizer"}."""
     path = Path(folder) / "state.pt"
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} does not exist")

@@ -72,7 +72,7 @@ def test_drawn_counts_whole_pixels():
     tokenizer = Pixels(256, 6, 5, 3)
     assert tokenizer.drawn(0).sum() == 0
     assert tokenizer.drawn(17).sum() == 5
-    assert tokenizer.drawn(tokenizer.prefix_length(2)).sum() == 10
+    assert tokenizer.drawn(30).sum() == 10
 
 
 @pytest.mark.parametrize("bad, word", [

@@ -25,6 +25,7 @@ class Pixels:
         self.shape = (height, width) if channels == 1 \
             else (height, width, channels)
         self.shapes = [self.shape]  # of images that can be encoded
+        self.grid = (height, width * channels)  # rows and columns of tokens
         self.length = height * width * channels
         self.row_height = 1  # image rows in one row of tokens
         self.step = 255 / (levels - 1)  # brightness from level to level
@@ -40,10 +41,6 @@ class Pixels:
         tokens = checks.tokens_of(self.length, self.vocabulary, tokens)
         return (tokens * self.step).round().to(torch.uint8).unflatten(
             1, self.shape)
-
-    def prefix_length(self, rows):
-        """How many tokens the first `rows` rows of the image are."""
-        return rows * self.length // self.shape[0]
 
     def drawn(self, count):
         """bool (height, width): pixels that the first `count` tokens fix."""

@@ -23,7 +23,7 @@ class Symbols:
     images uint8 (N, 28, 28) or (N, 30, 30) <-> tokens int64 (N, 150), 0 to 63
     """
 
-    vocabulary, shape, length = 64, (30, 30), 150
+    vocabulary, shape, grid, length = 64, (30, 30), (30, 5), 150
     shapes = ((30, 30), (28, 28))  # of images that can be encoded
     row_height = 1  # image rows in one row of tokens
 
@@ -46,10 +46,6 @@ class Symbols:
         bits = tokens[..., None] // self.weight % 2            # (N, 150, 6)
         return rearrange(bits * 255, "n (h w) b -> n h (w b)",
                          h=self.shape[0]).to(torch.uint8)
-
-    def prefix_length(self, rows):
-        """How many tokens the first `rows` rows of the image are."""
-        return rows * self.length // self.shape[0]
 
     def drawn(self, count):
         """bool (30, 30): pixels that the first `count` tokens fix."""

@@ -1,0 +1,43 @@
+"""Numbers for what a lossy tokenizer loses, and how it uses its codebook."""
+
+import math
+
+import torch
+
+
+def mean_squared_error(images, shown):
+    """Of each image, brightness on the scale 0 to 1: float64 (N,).
+
+    Both uint8 (N, H, W[, 3]); ValueError for two sizes.
+    """
+    images, shown = torch.as_tensor(images), torch.as_tensor(shown)
+    if images.shape != shown.shape:
+        raise ValueError(f"pictures of shape {tuple(images.shape)} and "
+                         f"{tuple(shown.shape)} cannot be compared")
+    difference = (images.double() - shown.double()) / 255
+    return difference.square().flatten(1).mean(dim=1)
+
+
+def psnr(error):
+    """Peak signal-to-noise ratio in decibels of a mean squared error.
+
+    Of many images: of the mean of their errors, not the mean of their ratios.
+    """
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def entropy(tokens):
+    """Bits a token if each is coded by how often it occurs: a float."""
+    counts = torch.bincount(torch.as_tensor(tokens).flatten()).double()
+    share = counts[counts > 0] / counts.sum()
+    return -(share * share.log2()).sum().item()
+
+
+def perplexity(tokens):
+    """How many entries, all equally frequent, have the same entropy."""
+    return 2 ** entropy(tokens)
+
+
+def codebook_usage(tokens, vocabulary):
+    """The share of the entries that occur at least once."""
+    return len(torch.as_tensor(tokens).unique()) / vocabulary

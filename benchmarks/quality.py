@@ -14,7 +14,7 @@ import torch
 
 from pixellab import classify, data, load
 
-NAMES, A_CLASS, SEED = ("pixelcnn", "gpt", "gpt-live", "symbols"), 100, 0
+NAMES, A_CLASS, SEED = ("pixelcnn", "gpt", "gpt-live", "symbols", "patches"), 100, 0
 
 
 def nearest(images, others):

@@ -1,11 +1,14 @@
 """How much faster is sampling when nothing is computed twice?
 
-Class-conditional digits, 16 of `pixelcnn`, 10 of `gpt`, 64 of `symbols`, the
-same uniforms, one thread, float32: the cached sampler (median of 5 runs)
+Class-conditional digits, 16 of `pixelcnn`, 10 of `gpt`, 64 of `symbols` and
+`patches`, the same uniforms, one thread, float32: the cached sampler (median of 5 runs)
 against the naive loop (one run), which recomputes for each token all that it
 looks at: the whole image for `pixelcnn`, the tokens so far for transformers.
 The two must draw the same tokens, but for draws within 1e-4 of an edge of the
 cumulative distribution, where rounding decides.
+
+"64 digits": the cached samplers of the transformers side by side, in turn,
+median of 5 runs.
 
 "symbols, reference size": 64 digits by an untrained transformer over symbols
 of the usual size, 8 layers and 256 features (6.4 million parameters), cached.
@@ -20,7 +23,7 @@ from tqdm import tqdm
 from pixellab import load, sampling
 from pixellab.priors.gpt import GPT
 
-DIGITS, SEED = {"pixelcnn": 16, "gpt": 10, "symbols": 64}, 0
+DIGITS, SEED = {"pixelcnn": 16, "gpt": 10, "symbols": 64, "patches": 64}, 0
 
 
 def seconds(function):
@@ -58,8 +61,24 @@ def draw_naively(prior, labels, uniforms, prefix):
 
 def measure():
     results = {name: compare(name, digits) for name, digits in DIGITS.items()}
+    results["64 digits"] = side_by_side()
     results["symbols, reference size"] = time_reference()
     return results
+
+
+def side_by_side(names=("gpt", "symbols", "patches"), digits=64):
+    """Seconds of each, and how many times faster than the first."""
+    models = {name: load(name, device="cpu") for name in names}
+    labels, runs = torch.arange(digits) % 10, {name: [] for name in names}
+    for _ in range(6):
+        for name, model in models.items():
+            runs[name].append(seconds(lambda model=model: model.sample(
+                labels=labels, seed=SEED))[0])
+    times = {name: statistics.median(run[1:])  # the first warms up
+             for name, run in runs.items()}
+    return {name: {"seconds": round(time, 3),
+                   "times_faster": round(times[names[0]] / time, 1)}
+            for name, time in times.items()}
 
 
 def time_reference(digits=64):

@@ -421,21 +421,18 @@ def stored_tokenizer(options):
     return tokenizer, about.get("tokenizer", about)
 
 
-def learn_tokenizer(tokenizer, recipe, sets, about, folder):
-    """Fit it, write FOLDER/tokenizer.safetensors, return its history.
-
-    sets: images of training and of validation.
-    """
+def learn_tokenizer(tokenizer, seed, split, about, folder):
+    """Fit it, write FOLDER/tokenizer.safetensors, return its history."""
     path = folder / "tokenizer.safetensors"
     if path.exists():
         raise ValueError(f"{path} is there: go on with --tokenizer {path}, "
                          "or choose another --out")
-    writable(folder)
+    images, valid = split("train")[0], split("valid")[0]
     started = time.monotonic()
-    tokenizer.fit(sets[0], seed=recipe.seed, progress=True)
-    codes = tokenizer.encode(sets[1])
-    error = measures.mean_squared_error(sets[1], tokenizer.decode(codes))
-    about = {**about, "train_images": len(sets[0]), "seed": recipe.seed,
+    tokenizer.fit(images, seed, progress=True)
+    codes = tokenizer.encode(valid)
+    error = measures.mean_squared_error(valid, tokenizer.decode(codes))
+    about = {**about, "train_images": len(images), "seed": seed,
              "seconds": round(time.monotonic() - started, 1),
              "valid_squared_error": error.mean().item(),
              "valid_entropy_per_token": measures.entropy(codes)}
@@ -447,10 +444,11 @@ def learn_tokenizer(tokenizer, recipe, sets, about, folder):
     return about
 
 
-def begin(options, folder, sets):
+def begin(options, folder, split):
     """(model, recipe, what is known of the data) of a new or resumed run.
 
-    The model has no prior where only the tokenizer was asked for.
+    split(name): (images, labels). The model has no prior where only the
+    tokenizer was asked for.
     """
     about = {"name": options.name, "data": TRAINABLE[options.name][1]}
     check_flags(options)
@@ -466,10 +464,12 @@ def begin(options, folder, sets):
     recipe = read_recipe(options, {})
     if options.weights:
         model = load(options.weights, "cpu")
-        like = new_tokenizer(options)
-        if (type(model.tokenizer) is not type(like)
-                or type(model.prior) is not type(new_prior(options, like))
-                or model.tokenizer.vocabulary != like.vocabulary):
+        tokenizer = new_tokenizer(options)
+        alike = type(model.tokenizer) is type(tokenizer) and (
+            learned(tokenizer)  # of any size
+            or describe(model.tokenizer) == describe(tokenizer))
+        if not alike or type(model.prior) is not type(
+                new_prior(options, tokenizer)):
             raise ValueError(f"{options.weights} is no {options.name}")
         about["started_from"] = model.provenance
         return model, recipe, about
@@ -477,8 +477,8 @@ def begin(options, folder, sets):
     if options.tokenizer:
         tokenizer, about["tokenizer"] = stored_tokenizer(options)
     elif hasattr(tokenizer, "fit"):
-        about["tokenizer"] = learn_tokenizer(tokenizer, recipe, sets, about,
-                                             folder)
+        about["tokenizer"] = learn_tokenizer(tokenizer, recipe.seed, split,
+                                             about, folder)
     torch.manual_seed(recipe.seed)  # the first weights
     prior = None if options.stage == "tokenizer" else new_prior(options,
                                                                 tokenizer)
@@ -498,14 +498,14 @@ def train(options):
             labels = labels[:options.limit]
         return x[:options.limit], labels
 
-    train_set, valid = split("train"), split("valid")
-    model, recipe, about = begin(options, folder, (train_set[0], valid[0]))
+    model, recipe, about = begin(options, folder, split)
     tokenizer, prior = model.tokenizer, model.prior
     if prior is None:
         return
     config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
+    valid = split("valid")
     sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
-            for x, labels in (train_set, valid)]
+            for x, labels in (split("train"), valid)]
     about["train_images"] = len(sets[0][0])
     print(f"{options.name}: {about['data']}, "
           f"{about['train_images']} training images, "

@@ -310,7 +310,7 @@ MODELS = [name for name in weights.names()
 
 def test_the_weights_of_the_book_are_here():
     assert {"pixelcnn-binary", "gpt-live"} <= set(MODELS)
-    assert pl.models() == ["pixelcnn", "gpt", "symbols"]
+    assert pl.models() == ["pixelcnn", "gpt", "symbols", "patches"]
 
 
 @pytest.mark.parametrize("name", MODELS)

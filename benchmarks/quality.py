@@ -14,7 +14,8 @@ import torch
 
 from pixellab import classify, data, load
 
-NAMES, A_CLASS, SEED = ("pixelcnn", "gpt", "gpt-live", "symbols", "patches"), 100, 0
+NAMES = ("pixelcnn", "gpt", "gpt-live", "symbols", "patches")
+A_CLASS, SEED = 100, 0
 
 
 def nearest(images, others):

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from pixellab import classify, data, figures, measures, training, weights
+from pixellab import data, figures, measures, training, weights
 from pixellab.model import (
     PART,
     ImageModel,
@@ -179,10 +179,18 @@ def list_models(options):
     for name in weights.names():
         _, _, about = weights.load(name)
         star = "*" if name in models() else " "
-        score = (f"{about['valid_accuracy']:.2%} read rightly"
-                 if name in classify.READERS else
-                 f"{about['valid_bits_per_token']:.4f} bits a token")
-        print(f"{star} {name:16} {about['data']:27} {score}, validation")
+        print(f"{star} {name:16} {about['data']:27} "
+              f"{score(about)}, validation")
+
+
+def score(about):
+    """What a header says was measured on validation digits."""
+    if "valid_accuracy" in about:
+        return f"{about['valid_accuracy']:.2%} read rightly"
+    bits = f"{about['valid_bits_per_token']:.4f} bits a token"
+    if "valid_squared_error" in about:  # lossy: two numbers
+        bits += f", {measures.psnr(about['valid_squared_error']):.2f} dB"
+    return bits
 
 
 # ------------------------------------------------- sample and complete
@@ -525,8 +533,7 @@ def train(options):
         test = None
     best = folder / "best.safetensors"
     about = certify(best, valid, test, options.device, progress=True)
-    print(f"{best}: {about['valid_bits_per_token']:.4f} bits a token, "
-          "validation")
+    print(f"{best}: {score(about)}, validation")
 
 
 def picture_run(model, history, folder):

@@ -4,11 +4,13 @@ import hashlib
 import http.client
 import http.server
 import io
+import json
 import subprocess
 import sys
 import threading
 import urllib.error
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -270,3 +272,16 @@ def test_where_torchvision_works_nothing_is_patched():
             "assert load() is v and sys.modules['torchvision'] is v;"
             "assert not hasattr(load, 'keep_alive'); print('untouched')")
     assert fresh_process(code) == "untouched"
+
+
+def test_benchmarks_are_read_from_the_repository(tmp_path, monkeypatch):
+    stored = json.loads((Path(__file__).parent.parent / "benchmarks" /
+                         "results.json").read_text())
+    assert data.benchmark("rivals") == stored["rivals"]["results"]
+    with pytest.raises(ValueError, match="use one of .*rivals"):
+        data.benchmark("nothing")
+    there = tmp_path / "results.json"  # no copy beside an installed package
+    there.write_text(json.dumps({"speed": {"results": {"a": 1}}}))
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "x" / "data.py"))
+    monkeypatch.setattr(data, "RESULTS_URL", there.as_uri())
+    assert data.benchmark("speed") == {"a": 1}

@@ -3,9 +3,9 @@
 Class-conditional digits, 16 of `pixelcnn`, 10 of `gpt`, 64 of `symbols` and
 `patches`, the same uniforms, one thread, float32: the cached sampler (median
 of 5 runs) against the naive loop (one run), which recomputes for each token
-all that it looks at: the whole image for `pixelcnn`, the tokens so far for transformers.
-The two must draw the same tokens, but for draws within 1e-4 of an edge of the
-cumulative distribution, where rounding decides.
+all that it looks at: the whole image for `pixelcnn`, the tokens so far for
+transformers. The two must draw the same tokens, but for draws within 1e-4 of
+an edge of the cumulative distribution, where rounding decides.
 
 "64 digits": the cached samplers of the transformers side by side, in turn,
 median of 5 runs.

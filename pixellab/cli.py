@@ -161,6 +161,9 @@ def add_training(command):
                          help="colour channels of the data: MNIST has 1")
     command.add_argument("--limit", type=size,
                          help="use only the first so many images")
+    command.add_argument("--shifts", type=number(int, 0, 4), default=0,
+                         help="also teach each image moved by up to so many "
+                         "pixels each way (default: 0)")
     command.add_argument("--compile", action="store_true",
                          help="torch.compile: for long runs on a GPU")
     command.add_argument("--log-dir", help="TensorBoard logs go here")
@@ -512,9 +515,10 @@ def train(options):
         return
     config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
     valid = split("valid")
+    train_set = data.shifted(*split("train"), options.shifts)
     sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
-            for x, labels in (split("train"), valid)]
-    about["train_images"] = len(sets[0][0])
+            for x, labels in (train_set, valid)]
+    about |= {"train_images": len(sets[0][0]), "shifts": options.shifts}
     print(f"{options.name}: {about['data']}, "
           f"{about['train_images']} training images, "
           f"{sum(p.numel() for p in prior.parameters()):,} parameters, "

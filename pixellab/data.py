@@ -226,6 +226,20 @@ def binarize(images, how, seed=0):
     return white.to(torch.uint8) * 255
 
 
+def shifted(images, labels, reach):
+    """Each image moved by -reach .. reach pixels down and across, too.
+
+    uint8 (N, H, W) -> (N * (2 * reach + 1) ** 2, H, W), black where nothing
+    was; labels (or None) go with them. What leaves the picture is lost.
+    """
+    height, width = images.shape[1:]
+    padded = torch.nn.functional.pad(images, (reach,) * 4)
+    steps = range(2 * reach + 1)
+    moved = torch.cat([padded[:, y:y + height, x:x + width]
+                       for y in steps for x in steps])
+    return moved, None if labels is None else labels.repeat(len(steps) ** 2)
+
+
 def binarized_mnist(split="train"):
     """Static-binarised MNIST: uint8 (N, 28, 28) of 0 and 255, no labels.
 

@@ -6,6 +6,7 @@ that a run which was killed and resumed ends with the weights of one that was
 not.
 """
 
+import functools
 import hashlib
 import json
 import math
@@ -191,7 +192,7 @@ def batch(data, recipe, epoch, step, null, accelerator):
     (tokens int64 (b, T), labels int64 (b,)), b = batch_size / processes.
     """
     tokens, labels = data
-    order = torch.randperm(len(tokens), generator=seeded(recipe.seed, epoch))
+    order = shuffled(len(tokens), recipe.seed, epoch)
     chosen = order[step * recipe.batch_size:][:recipe.batch_size]
     labels = drop_labels(labels[chosen], null, recipe.label_dropout,
                          seeded(recipe.seed, epoch, step + 1))
@@ -199,6 +200,12 @@ def batch(data, recipe, epoch, step, null, accelerator):
     mine = slice(accelerator.process_index, None, accelerator.num_processes)
     return (tokens[chosen][mine].to(accelerator.device),
             labels[mine].to(accelerator.device))
+
+
+@functools.lru_cache(maxsize=1)
+def shuffled(count, seed, epoch):
+    """The order of an epoch: the same whenever it is asked for."""
+    return torch.randperm(count, generator=seeded(seed, epoch))
 
 
 def seeded(*numbers):

@@ -141,7 +141,7 @@ def test_the_knobs_draw_patch_by_patch():
         names, cells_with(CHAPTER, "async def grow_live", "knobs = {"),
         "growing", "seed", 7)
     assert len(pictures) == 49
-    last = (5 + 3 * 27, 5 + 3 * 27)  # the last patch of the first digit
+    last = (3 * 27, 3 * 27)  # in the last patch of the first digit
     assert pictures[47].getpixel(last) == pl.figures.NOT_YET
     assert pictures[48].getpixel(last) != pl.figures.NOT_YET
     drawn = names["model"].sample(labels=[3] * 8, seed=7)

@@ -285,3 +285,24 @@ def test_benchmarks_are_read_from_the_repository(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "__file__", str(tmp_path / "x" / "data.py"))
     monkeypatch.setattr(data, "RESULTS_URL", there.as_uri())
     assert data.benchmark("speed") == {"a": 1}
+
+
+@pytest.mark.parametrize("reach", [0, 1, 2])
+def test_shifted_is_what_loops_do(reach):
+    images = torch.randint(1, 256, (2, 5, 6), dtype=torch.uint8)
+    moved, labels = data.shifted(images, torch.tensor([7, 8]), reach)
+    steps = range(-reach, reach + 1)
+    expected = []
+    for down in reversed(steps):
+        for right in reversed(steps):
+            for image in images:
+                black = torch.zeros_like(image)
+                for row in range(5):
+                    for column in range(6):
+                        y, x = row - down, column - right
+                        if 0 <= y < 5 and 0 <= x < 6:
+                            black[row, column] = image[y, x]
+                expected.append(black)
+    assert torch.equal(moved, torch.stack(expected))
+    assert labels.tolist() == [7, 8] * len(steps) ** 2
+    assert data.shifted(images, None, reach)[1] is None

@@ -296,6 +296,15 @@ def test_the_two_stages_are_the_whole(tmp_path, sample_data, capsys):
         one[2]["tokenizer"]["valid_squared_error"])
 
 
+def test_moved_digits_are_more_digits(tmp_path, sample_data):
+    assert main(["train", "patches", "--codebook-size", "24", *SHORT,
+                 "--epochs", "1", "--shifts", "1", "--out",
+                 str(tmp_path)]) == 0
+    _, _, about = weights.load(tmp_path / "best.safetensors")
+    assert about["train_images"] == 9 * 64 and about["shifts"] == 1
+    assert about["tokenizer"]["train_images"] == 64
+
+
 def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
         tmp_path, sample_data, monkeypatch):
     words = ["train", "patches", "--codebook-size", "24", *SHORT, "--out"]

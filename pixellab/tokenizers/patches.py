@@ -116,9 +116,11 @@ def nearest(patches, codebook):
     """
     codebook = codebook.float()
     half = codebook.square().sum(dim=1) / 2
-    return torch.cat([torch.from_numpy(  # NumPy finds it five times faster
-        (part.float() @ codebook.T - half).numpy().argmax(axis=1))
-        for part in patches.split(4096)])
+    codes = torch.empty(len(patches), dtype=torch.int64)
+    for part, out in zip(patches.split(4096), codes.split(4096), strict=True):
+        scores = part.float() @ codebook.T - half
+        scores.numpy().argmax(axis=1, out=out.numpy())  # faster than torch's
+    return codes
 
 
 def distinct(patches):

@@ -44,7 +44,6 @@ except ImportError:  # in Colab: install the package once
 # %%
 import math
 import tempfile
-import textwrap
 import time
 from pathlib import Path
 
@@ -229,16 +228,16 @@ pairs = pairs[pairs.amax(dim=1) > 0].double()
 chosen = torch.randperm(len(pairs), generator=pl.training.seeded(0))[:1500]
 pairs, ones = pairs[chosen], torch.ones(1500, 1).double()
 centres, film = pairs[:8] / 2, []  # begin too near the corner
-for step in range(14):
+for step in range(18):
     codes = nearest(pairs, centres)
     film.append(plane(pairs, codes, centres))
-    centres = average(pairs, ones, codes, centres)
+    before, centres = centres, average(pairs, ones, codes, centres)
+assert (centres - before).abs().max() < 6  # levels: they nearly rest
 
 # %%
 pl.figures.animation(
     np.stack(film), "Points of two neighbouring pixels in a square, most of "
-    "them along the two axes, in the upper right corner and about the "
-    "diagonal, in eight colours. Eight centres begin near the lower left "
+    "them along its four sides, in eight colours. Eight centres begin near the lower left "
     "corner and spread out step by step, until each stands in the middle of "
     "the points of its colour.", milliseconds=500)
 
@@ -246,7 +245,7 @@ pl.figures.animation(
 # (If your system asks for reduced motion, you see the last step.) The centres
 # begin too near the corner of paper, as we placed them there. The outermost
 # take all of the far points and are pulled out; those behind them inherit
-# what becomes free. After a dozen steps hardly anything moves.
+# what becomes free. In the end hardly anything moves.
 #
 # ### Only different patches, with weights
 #
@@ -288,6 +287,7 @@ def lloyd(points, weights, centres, steps):
     return centres, inertia
 
 
+# %%
 points = alone.double()                               # (n, 16)
 weights = torch.from_numpy(counts)[:, None].double()  # (n, 1)
 start = points[torch.randperm(len(points),
@@ -358,8 +358,8 @@ assert difference < 1e-6
 # ### A centre without a point
 #
 # What if a centre is nearest to nobody? Then it has no mean to move to. It
-# stands still: an entry of the codebook that is paid for and never used. That
-# is easily made. We began with 64 of the *different* patches. Had we drawn
+# stays where it is, an entry of the codebook that nobody uses. That is easily
+# made. We began with 64 of the *different* patches. Had we drawn
 # them from all patches as they come, most of them would have been the same
 # blank one, and of centres in one place the first gets all the points.
 
@@ -748,10 +748,13 @@ def run_in(folder, net, resume=False):
     return net
 
 
-def cut_the_power(module, inputs, calls=[]):
+def cut_the_power(module, inputs):
     calls.append(len(inputs))
     if len(calls) == 16:  # eight batches, four of validation, and so on
         raise KeyboardInterrupt
+
+
+calls = []  # of the network that will be interrupted
 
 
 # %%
@@ -878,27 +881,26 @@ saving = [100 * (1 - point["cross_entropy"] / point["entropy"])
 own = {"bits": 49 * model.provenance["valid_bits_per_token"],
        "psnr": decibels(model.provenance["valid_squared_error"])}
 assert own["bits"] < four[-1]["entropy"]
+assert four[-1]["cross_entropy"] < four[3]["entropy"]  # 1,024 against 64
 
 # %% mystnb={"image": {"alt": "PSNR against bits a digit for patches of 4 by 4 pixels and eight codebooks of 8 to 1,024 entries. Right, an orange curve: entropy of the codes. Left, a blue curve: bits of the transformer, less than half as many at the same PSNR. The region between is light blue, with an arrow from right to left. A star at the top marks the shipped model, near the end of the blue curve."}}
 figure, axis = plt.subplots(figsize=(5, 3.8))
 height = [point["psnr"] for point in four]
-for key, colour in (("cross_entropy", pl.figures.BLUE),
-                    ("entropy", pl.figures.ORANGE)):
-    axis.plot([point[key] for point in four], height, "o-", ms=4, color=colour)
-axis.fill_betweenx(height, [point["cross_entropy"] for point in four],
-                   [point["entropy"] for point in four], color="#dbeafe")
+guessed, alone_bits = ([point[key] for point in four]
+                       for key in ("cross_entropy", "entropy"))
+axis.plot(guessed, height, "o-", ms=4, color=pl.figures.BLUE)
+axis.plot(alone_bits, height, "o-", ms=4, color=pl.figures.ORANGE)
+axis.fill_betweenx(height, guessed, alone_bits, color="#dbeafe")
 for point in four:
     axis.annotate(f" {point['codebook_size']:,}", (
         point["entropy"], point["psnr"]), va="top", color=pl.figures.ORANGE)
-middle = four[len(four) // 2]
-axis.annotate("", (middle["cross_entropy"] + 2, middle["psnr"]),
-              (middle["entropy"] - 2, middle["psnr"]),
+axis.annotate("", (guessed[4] + 2, height[4]), (alone_bits[4] - 2, height[4]),
               arrowprops={"arrowstyle": "->", "color": pl.figures.BLUE})
 axis.plot(own["bits"], own["psnr"], "*", ms=14, color=pl.figures.BLUE)
 axis.annotate("shipped", (own["bits"], own["psnr"] + 0.6), ha="center",
               color=pl.figures.BLUE)
-axis.annotate("transformer ", (four[5]["cross_entropy"] - 3, height[5]),
-              ha="right", color=pl.figures.BLUE)
+axis.annotate("transformer ", (guessed[5] - 3, height[5]), ha="right",
+              color=pl.figures.BLUE)
 axis.annotate("entropy of the codes,\nby number of entries", (130, 16.2),
               color=pl.figures.ORANGE)
 axis.set(xlabel="bits a digit", ylabel="PSNR, dB", xlim=(0, 250),
@@ -909,7 +911,6 @@ plt.show()
 pl.glue("patches_rd_digits", f"{trained_on:,}")
 pl.glue("patches_rd_least", f"{min(saving):.0f}")
 pl.glue("patches_rd_most", f"{max(saving):.0f}")
-pl.glue("patches_rd_short", f"{four[-1]['cross_entropy']:.1f}")
 pl.glue("patches_rd_psnr", f"{four[-1]['psnr']:.1f}")
 by_size = {point["codebook_size"]: point for point in four}
 pl.glue("patches_rd_alone64", f"{by_size[64]['entropy']:.0f}")
@@ -928,11 +929,11 @@ for side, which in ((7, 2), (2, 0)):
 # The orange numbers are entries. From the orange curve to the blue one the
 # picture stays exactly the same; only the guess is better. That is **what the
 # prior buys**: between {glue:text}`patches_rd_least` % and
-# {glue:text}`patches_rd_most` % of the bits. Or, read upwards: for the
-# {glue:text}`patches_rd_alone64` bits that 64 entries cost when each is coded
-# by itself, the transformer sends more than 1,024 entries would need,
-# {glue:text}`patches_rd_guess1024`, and so a picture of
-# {glue:text}`patches_rd_psnr` dB instead of {glue:text}`patches_rd_psnr64`.
+# {glue:text}`patches_rd_most` % of the bits. Or, read upwards: 64 entries, each
+# coded by itself, cost {glue:text}`patches_rd_alone64` bits. For less,
+# {glue:text}`patches_rd_guess1024` bits, the transformer sends one of 1,024:
+# a picture of {glue:text}`patches_rd_psnr` dB instead of
+# {glue:text}`patches_rd_psnr64`.
 #
 # The star is the network that comes with the book, on the codebook of 1,024
 # entries, with longer training. Is 4 x 4 the best size? (At the curves: side of
@@ -957,9 +958,9 @@ plt.show()
 # (by {glue:text}`patches_rd_ahead7` dB of the 4 x 4 ones, at
 # {glue:text}`patches_rd_at7` bits); then 4 x 4 takes over; and at the
 # {glue:text}`patches_rd_at2` bits of the smallest list of 2 x 2 pixels, 4 x 4
-# is ahead by {glue:text}`patches_rd_ahead4` dB. So there is no best size, but
-# a size for every number of bits. The right end of a curve is not given by
-# nature, though: it is where our lists end. And all this holds for the same
+# is ahead by {glue:text}`patches_rd_ahead4` dB, until their curve has caught
+# up. So there is no best size, but a size for every number of bits. The right
+# end of a curve is not given by nature, though: it is where our lists end. And all this holds for the same
 # short training. A network of small patches has 196 of them to guess, and
 # perhaps most to gain from a longer one.
 #
@@ -1246,6 +1247,7 @@ def seam(images, size=4):
     return (across / beside).item()
 
 
+# %%
 seams = {"real digits": seam(x_valid), "pasted": seam(pasted),
          "samples": seam(drawn_at[1.0])}
 for name, value in seams.items():
@@ -1419,7 +1421,7 @@ for name, values in report.items():
 #     --out runs/book512
 # pixellab train patches --stage prior \
 #     --tokenizer runs/book512/tokenizer.safetensors --width 96 --layers 2
-# pixellab train patches                      # both, as shipped
+# pixellab train patches                      # both, one after the other
 # pixellab sample patches --targets 3,8       # a PNG for each
 # pixellab complete patches PICTURE --rows 12
 # ```
@@ -1554,7 +1556,7 @@ assert better[0] < worse[0] and better[-1] < worse[-1]
 # :class: dropdown
 # ```
 
-# %% mystnb={"image": {"alt": "PSNR against bits a digit, entropy of the codes. A blue curve of codebooks with 8 to 1,024 entries, and an orange curve that begins at the same 1,024 entries and, as lambda grows, runs to the left above the blue one: fewer bits at the same PSNR."}}
+# %%
 few_valid, few_labels = x_valid[::4], y_valid[::4]
 entries, pieces = codebook.flatten(1).double(), cut(few_valid).flatten(0, 1)
 distance = ((entries.square().sum(dim=1) - 2 * pieces.double() @ entries.T)
@@ -1573,6 +1575,7 @@ for balance in (0, 1e3, 2e3, 4e3, 8e3, 3e4):
                  guess))
     print("lambda {:6.0f}: {:.0f} bits, {:.2f} dB; the network: {:.0f} bits"
           .format(balance, *dots[-1]))
+# %% mystnb={"image": {"alt": "PSNR against bits a digit, entropy of the codes. A blue curve of codebooks with 8 to 1,024 entries, and an orange curve that begins at the same 1,024 entries and, as lambda grows, runs to the left above the blue one: fewer bits at the same PSNR."}}
 figure, axis = plt.subplots(figsize=(5, 3))
 plain = [measured[4, k] for k in (8, 32, 128)] + [dots[0][:2]]
 axis.plot(*zip(*plain), "o-", color=pl.figures.BLUE, ms=4)
@@ -1664,6 +1667,8 @@ for half in (slice(0, 8), slice(8, 16)):
     codes = nearest(cut(x_valid).flatten(0, 1)[:, half], small)
     rebuilt.append(small[codes])
     names.append(codes)
+
+# %%
 both = torch.cat(rebuilt, dim=1).view(-1, 49, 16)
 off = pl.measures.mean_squared_error(cut(x_valid), both)
 joint = 49 * pl.measures.entropy(32 * names[0] + names[1])

@@ -236,9 +236,9 @@ assert (centres - before).abs().max() < 6  # levels: they nearly rest
 # %%
 pl.figures.animation(
     np.stack(film), "Points of two neighbouring pixels in a square, most of "
-    "them along its four sides, in eight colours. Eight centres begin near the lower left "
-    "corner and spread out step by step, until each stands in the middle of "
-    "the points of its colour.", milliseconds=500)
+    "them along its four sides, in eight colours. Eight centres begin near "
+    "the lower left corner and spread out step by step, until each stands in "
+    "the middle of the points of its colour.", milliseconds=500)
 
 # %% [markdown]
 # (If your system asks for reduced motion, you see the last step.) The centres
@@ -452,9 +452,9 @@ for name, value in errors.items():
 # {glue:text}`patches_fit_seconds` seconds for everything, cutting and counting
 # included. Each patch was compared with all centres three times, instead of 25
 # times. On validation digits the typical error is
-# {glue:text}`patches_levels_batches` levels a pixel; the codebook by hand, from
-# 3,000 digits, has {glue:text}`patches_levels_hand`. For only 64 entries the
-# few patches and the short way are enough.
+# {glue:text}`patches_levels_batches` levels a pixel; the codebook by hand,
+# from 3,000 digits, has {glue:text}`patches_levels_hand`. For only 64 entries
+# the few patches and the short way are enough.
 #
 # ## The codebook
 #
@@ -924,15 +924,15 @@ for side, which in ((7, 2), (2, 0)):
 # The orange numbers are entries. From the orange curve to the blue one the
 # picture stays exactly the same; only the guess is better. That is **what the
 # prior buys**: between {glue:text}`patches_rd_least` % and
-# {glue:text}`patches_rd_most` % of the bits. Or, read upwards: 64 entries, each
-# coded by itself, cost {glue:text}`patches_rd_alone64` bits. For less,
-# {glue:text}`patches_rd_guess1024` bits, the transformer sends one of 1,024:
-# a picture of {glue:text}`patches_rd_psnr` dB instead of
+# {glue:text}`patches_rd_most` % of the bits. Or, read upwards: 64 entries,
+# each coded by itself, cost {glue:text}`patches_rd_alone64` bits. For less,
+# {glue:text}`patches_rd_guess1024` bits, the transformer sends one of 1,024: a
+# picture of {glue:text}`patches_rd_psnr` dB instead of
 # {glue:text}`patches_rd_psnr64`.
 #
 # The star is the network that comes with the book, on the codebook of 1,024
-# entries, with longer training. Is 4 x 4 the best size? (At the curves: side of
-# the patch and number of entries.)
+# entries, with longer training. Is 4 x 4 the best size? (At the curves: side
+# of the patch and number of entries.)
 
 # %% mystnb={"image": {"alt": "PSNR against bits a digit of a transformer, three rising curves: patches of 7 by 7 pixels at the lower left, 4 by 4 in the middle, 2 by 2 at the upper right. Where two curves share a range of bits they run close to each other."}}
 figure, axis = plt.subplots(figsize=(5, 3.2))
@@ -955,9 +955,9 @@ plt.show()
 # {glue:text}`patches_rd_at2` bits of the smallest list of 2 x 2 pixels, 4 x 4
 # is ahead by {glue:text}`patches_rd_ahead4` dB, until their curve has caught
 # up. So there is no best size, but a size for every number of bits. The right
-# end of a curve is not given by nature, though: it is where our lists end. And all this holds for the same
-# short training. A network of small patches has 196 of them to guess, and
-# perhaps most to gain from a longer one.
+# end of a curve is not given by nature, though: it is where our lists end. And
+# all this holds for the same short training. A network of small patches has
+# 196 of them to guess, and perhaps most to gain from a longer one.
 #
 # ## The shipped network
 #
@@ -1199,7 +1199,7 @@ pl.glue("patches_lost", int(lost.sum()))
 #
 # ### Lost in guessing: another digit
 #
-# Which samples were misread, and as what? Twelve of them, from the one of
+# Which samples were misread, and as what? A dozen of them, from the one of
 # which the judge is surest to the one that it doubts most:
 
 # %% mystnb={"image": {"alt": "Two rows of six samples at temperature 1 that the judge misreads, each with the digit asked for and the digit read. Some are clear digits of another class, others are in between two classes or hardly digits."}}
@@ -1207,11 +1207,13 @@ verdict = judge.logits(drawn_at[1.0]).softmax(dim=1)
 sure, read = verdict.max(dim=1)
 missed = (read != asked).nonzero().flatten()
 missed = missed[sure[missed].argsort(descending=True)]
-shown = missed[torch.linspace(0, len(missed) - 1, 12).long()]
+shown = missed[torch.linspace(0, len(missed) - 1,
+                              min(12, len(missed))).long()]
 figure, axes = plt.subplots(2, 6, figsize=(5, 2.1), layout="constrained")
 for axis, which in zip(axes.flat, shown.tolist()):
     axis.imshow(drawn_at[1.0][which])
     axis.set_title(f"{asked[which]} \u2192 {read[which]}", fontsize=10)
+for axis in axes.flat:
     axis.axis("off")
 plt.show()
 
@@ -1389,7 +1391,8 @@ pl.glue("patches_judge_smoothed", f"{after['judge']:.1f}")
 # {glue:text}`patches_gain` dB for the same bits. The step across a border
 # falls from {glue:text}`patches_seam_pasted` to
 # {glue:text}`patches_seam_pasted_smooth` times the others, and in samples from
-# {glue:text}`patches_seam_samples` to {glue:text}`patches_seam_samples_smooth`.
+# {glue:text}`patches_seam_samples` to
+# {glue:text}`patches_seam_samples_smooth`.
 #
 # And the cost? Not sharpness: steps are as large as before, and steep ones
 # nearly as many. It is **haze**. {glue:text}`patches_haze_real` % of the

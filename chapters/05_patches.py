@@ -308,7 +308,8 @@ def show_entries(axis, entries, columns):
     tiles = tiles.repeat(4, axis=1).repeat(4, axis=2)
     tiles = np.pad(tiles, ((0, 0), (0, 2), (0, 2), (0, 0)))
     tiles[:, -2:] = tiles[:, :, -2:] = (31, 111, 235)
-    axis.imshow(rearrange(tiles, "(r c) h w d -> (r h) (c w) d", c=columns))
+    axis.imshow(rearrange(tiles, "(r c) h w d -> (r h) (c w) d", c=columns),
+                interpolation="antialiased")
     axis.axis("off")
 
 
@@ -465,7 +466,8 @@ for name, value in errors.items():
 model = pl.load("patches")
 tokenizer, codebook = model.tokenizer, model.tokenizer.codebook
 size = tokenizer.vocabulary
-figure, axis = plt.subplots(figsize=(5, 5))
+figure = plt.figure(figsize=(576 / 110, 576 / 110))  # one to one
+axis = figure.add_axes([0, 0, 1, 1])
 show_entries(axis, codebook.flatten(1), columns=32)
 plt.show()
 

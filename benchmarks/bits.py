@@ -38,7 +38,7 @@ def measure():
                 found["entropy_per_image"] = round(
                     measures.entropy(codes) * codes.shape[1], 3)
                 found["psnr"] = round(measures.psnr(
-                    model.error(x).mean().item()), 3)
+                    model.distortion(x).mean().item()), 3)
                 continue
             found |= {
                 "bits_per_dimension": round(

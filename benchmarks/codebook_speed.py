@@ -7,26 +7,29 @@ the squared error on validation digits (as PSNR).
 
 import statistics
 
+from tqdm import tqdm
+
 from benchmarks.sampling_speed import seconds
 from pixellab import data, measures
 from pixellab.tokenizers.patches import Patches
 
 
+def once(images):
+    """(the tokenizer, seconds to learn it, to encode, to decode)."""
+    fit, tokenizer = seconds(lambda: Patches(4, 512).fit(images))
+    encode, codes = seconds(lambda: tokenizer.encode(images))
+    decode, _ = seconds(lambda: tokenizer.decode(codes))
+    return tokenizer, fit, encode, decode
+
+
 def measure():
     train, valid = (data.mnist(split)[0] for split in ("train", "valid"))
-    runs = []
-    for _ in range(3):
-        fit, tokenizer = seconds(lambda: Patches(4, 512).fit(
-            train, progress=True))
-        encode, codes = seconds(
-            lambda tokenizer=tokenizer: tokenizer.encode(train))
-        decode, _ = seconds(
-            lambda tokenizer=tokenizer, codes=codes: tokenizer.decode(codes))
-        runs.append((fit, encode, decode))
+    runs = [once(train) for _ in tqdm(range(3))]
+    tokenizer = runs[0][0]
     error = measures.mean_squared_error(
         valid, tokenizer.decode(tokenizer.encode(valid)))
     fit, encode, decode = (statistics.median(times)
-                           for times in zip(*runs, strict=True))
+                           for times in list(zip(*runs, strict=True))[1:])
     return {"patches": len(train) * tokenizer.length,
             "entries": tokenizer.vocabulary, "fit_seconds": round(fit, 2),
             "encode_seconds": round(encode, 2),

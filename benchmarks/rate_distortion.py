@@ -6,9 +6,11 @@ them, and on the 2,000 validation digits: the squared error of the picture
 (as PSNR), the bits a digit if each code is coded by how often it occurs
 (entropy), and by the transformer, given the label (cross-entropy). Equal
 training for all, far less than the shipped model had. Finished points are
-kept in runs/rate_distortion: a killed run goes on where it was.
+kept in runs/rate_distortion (delete it to measure all anew): a killed run
+goes on where it was.
 """
 
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -21,9 +23,8 @@ from pixellab.priors.gpt import GPT
 from pixellab.tokenizers.patches import Patches
 from pixellab.weights import atomic
 
-TRAINS = True
 POINTS = {4: (8, 16, 32, 64, 128, 256, 512, 1024), 7: (8, 64, 256, 1024),
-          2: (8, 16, 64)}  # entries for each patch size
+          2: (8, 16, 64, 256, 1024)}  # entries for each patch size
 DIGITS = 29_000
 RECIPE = training.Recipe(epochs=1, lr=4e-3, gamma=0.02, warmup=200,
                          batch_size=16, precision="bf16")
@@ -54,10 +55,11 @@ def point(patch, codebook_size, folder):
 
 
 def measure():
-    points = []
+    points, how = [], hashlib.sha256(repr((RECIPE, DIGITS)).encode())
     for patch, sizes in POINTS.items():
         for size in sizes:
-            folder = Path("runs/rate_distortion") / f"{patch}_{size}"
+            folder = (Path("runs/rate_distortion") / how.hexdigest()[:8]
+                      / f"{patch}_{size}")
             path = folder / "point.json"
             if not path.exists():
                 found = point(patch, size, folder)

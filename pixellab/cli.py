@@ -24,7 +24,7 @@ from pixellab.model import (
     load,
     load_tokenizer,
     models,
-    revive_tokenizer,
+    restore_tokenizer,
 )
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
@@ -161,9 +161,9 @@ def add_training(command):
                          help="colour channels of the data: MNIST has 1")
     command.add_argument("--limit", type=size,
                          help="use only the first so many images")
-    command.add_argument("--shifts", type=number(int, 0, 4), default=0,
-                         help="also teach each image moved by up to so many "
-                         "pixels each way (default: 0)")
+    command.add_argument("--shifts", type=number(int, 0, 2), help="also teach "
+                         "the prior each image moved by up to so many pixels "
+                         "each way (default: 0)")
     command.add_argument("--compile", action="store_true",
                          help="torch.compile: for long runs on a GPU")
     command.add_argument("--log-dir", help="TensorBoard logs go here")
@@ -397,11 +397,20 @@ def check_flags(options):
     """ValueError for a flag that would be ignored."""
     learned_tokenizer = ("patch", "codebook_size", "stage", "tokenizer")
     shape = ("width", "layers", "heads", "dropout")
-    for name in (*shape, *learned_tokenizer):
+    of_the_prior = (*shape, "shifts", "log_dir", *(
+        field.name for field in dataclasses.fields(training.Recipe)
+        if field.name != "seed"))
+    if options.resume and (options.weights or options.out):
+        raise ValueError("--resume goes on in its folder: leave out "
+                         "--weights and --out")
+    if options.resume and options.shifts is not None:
+        raise ValueError("--shifts is decided by the run: leave it out")
+    for name in (*of_the_prior, *learned_tokenizer):
         flag = f"--{name.replace('_', '-')}"
         if getattr(options, name) is None:
             continue
-        if options.resume or options.weights:
+        if (options.resume or options.weights) and name in (
+                *shape, *learned_tokenizer):
             raise ValueError(f"{flag} is decided by the stored weights: "
                              "leave it out")
         if name in learned_tokenizer and options.name != "patches":
@@ -409,7 +418,7 @@ def check_flags(options):
         if (name in ("heads", "dropout")
                 and options.name.startswith("pixelcnn")):
             raise ValueError(f"{flag} is for transformers: leave it out")
-        if name in shape and options.stage == "tokenizer":
+        if name in of_the_prior and options.stage == "tokenizer":
             raise ValueError(f"{flag} is for the prior: leave it out")
     if options.stage == "prior" and not options.tokenizer:
         raise ValueError("--stage prior needs a codebook: --tokenizer FILE")
@@ -434,8 +443,8 @@ def stored_tokenizer(options):
 
 def learn_tokenizer(tokenizer, seed, split, about, folder):
     """Fit it, write FOLDER/tokenizer.safetensors, return its history."""
-    path = folder / "tokenizer.safetensors"
-    if path.exists():
+    path, first = folder / "tokenizer.safetensors", training.is_first_process()
+    if first and path.exists():
         raise ValueError(f"{path} is there: go on with --tokenizer {path}, "
                          "or choose another --out")
     images, valid = split("train")[0], split("valid")[0]
@@ -447,11 +456,14 @@ def learn_tokenizer(tokenizer, seed, split, about, folder):
              "seconds": round(time.monotonic() - started, 1),
              "valid_squared_error": error.mean().item(),
              "valid_entropy_per_token": measures.entropy(codes)}
-    weights.save(path, learned(tokenizer),
-                 {"tokenizer": describe(tokenizer)}, about)
-    print(f"{path}: {measures.psnr(about['valid_squared_error']):.2f} dB, "
-          f"{about['valid_entropy_per_token']:.4f} bits a token without a "
-          "prior, validation", flush=True)
+    if first:  # every process learns the same
+        weights.save(path, learned(tokenizer),
+                     {"tokenizer": describe(tokenizer)}, about)
+        usage = measures.codebook_usage(codes, tokenizer.vocabulary)
+        print(f"{path}: {measures.psnr(about['valid_squared_error']):.2f} dB, "
+              f"{about['valid_entropy_per_token']:.4f} bits a token without "
+              f"a prior, perplexity {measures.perplexity(codes):.1f}, "
+              f"{usage:.1%} of the entries used, validation", flush=True)
     return about
 
 
@@ -466,33 +478,35 @@ def begin(options, folder, split):
     if options.resume:
         state = training.load_state(folder)
         run, config = state["run"], state["run"]["config"]
-        model = ImageModel(revive_tokenizer(state["tokenizer"], config),
+        if run["about"]["name"] != options.name:
+            raise ValueError(f"{folder} holds a run of "
+                             f"{run['about']['name']}, not {options.name}")
+        model = ImageModel(restore_tokenizer(state["tokenizer"], config),
                            build("priors", config["prior"]))
-        return model, read_recipe(options, run["recipe"]), about
+        return model, read_recipe(options, run["recipe"]), run["about"]
     if (folder / "state.pt").exists():
         raise ValueError(f"{folder} holds a run: continue it with --resume, "
                          "or choose another --out")
     recipe = read_recipe(options, {})
     if options.weights:
         model = load(options.weights, "cpu")
-        tokenizer = new_tokenizer(options)
-        alike = type(model.tokenizer) is type(tokenizer) and (
-            learned(tokenizer)  # of any size
-            or describe(model.tokenizer) == describe(tokenizer))
-        if not alike or type(model.prior) is not type(
-                new_prior(options, tokenizer)):
+        if model.provenance.get("name") != options.name:
             raise ValueError(f"{options.weights} is no {options.name}")
+        if "tokenizer" in model.provenance:
+            about["tokenizer"] = model.provenance["tokenizer"]
         about["started_from"] = model.provenance
         return model, recipe, about
-    tokenizer = new_tokenizer(options)
+    tokenizer, prior = new_tokenizer(options), None
     if options.tokenizer:
         tokenizer, about["tokenizer"] = stored_tokenizer(options)
-    elif hasattr(tokenizer, "fit"):
+    if options.stage != "tokenizer":  # mistakes first, then the long work
+        torch.manual_seed(recipe.seed)  # the first weights
+        prior = new_prior(options, tokenizer)
+        training.check_sizes(len(split("train")[0]), recipe)
+    writable(folder)
+    if hasattr(tokenizer, "fit") and not options.tokenizer:
         about["tokenizer"] = learn_tokenizer(tokenizer, recipe.seed, split,
                                              about, folder)
-    torch.manual_seed(recipe.seed)  # the first weights
-    prior = None if options.stage == "tokenizer" else new_prior(options,
-                                                                tokenizer)
     return ImageModel(tokenizer, prior), recipe, about
 
 
@@ -505,20 +519,24 @@ def train(options):
 
     def split(name):
         x, labels = images(name)
+        # validation digits are sorted by class: take them evenly spaced
+        every = 1 if name == "train" or not options.limit else max(
+            1, len(x) // options.limit)
         if labels is not None:
-            labels = labels[:options.limit]
-        return x[:options.limit], labels
+            labels = labels[::every][:options.limit]
+        return x[::every][:options.limit], labels
 
     model, recipe, about = begin(options, folder, split)
     tokenizer, prior = model.tokenizer, model.prior
     if prior is None:
         return
     config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
+    about.setdefault("shifts", options.shifts or 0)
     valid = split("valid")
-    train_set = data.shifted(*split("train"), options.shifts)
+    train_set = data.shifted(*split("train"), about["shifts"])
     sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
             for x, labels in (train_set, valid)]
-    about |= {"train_images": len(sets[0][0]), "shifts": options.shifts}
+    about["train_images"] = len(sets[0][0])
     print(f"{options.name}: {about['data']}, "
           f"{about['train_images']} training images, "
           f"{sum(p.numel() for p in prior.parameters()):,} parameters, "

@@ -8,12 +8,15 @@ import torch
 def mean_squared_error(images, shown):
     """Of each image, brightness on the scale 0 to 1: float64 (N,).
 
-    Both uint8 (N, H, W[, 3]); ValueError for two sizes.
+    Both uint8 (N, H, W[, 3]), else ValueError.
     """
     images, shown = torch.as_tensor(images), torch.as_tensor(shown)
-    if images.shape != shown.shape:
-        raise ValueError(f"pictures of shape {tuple(images.shape)} and "
-                         f"{tuple(shown.shape)} cannot be compared")
+    if images.shape != shown.shape or not (
+            images.dtype == shown.dtype == torch.uint8):
+        raise ValueError(
+            f"pictures of {images.dtype} {tuple(images.shape)} and "
+            f"{shown.dtype} {tuple(shown.shape)} cannot be compared: give "
+            "uint8 of one size")
     difference = (images.double() - shown.double()) / 255
     return difference.square().flatten(1).mean(dim=1)
 

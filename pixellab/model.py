@@ -38,7 +38,13 @@ def load(name_or_path, device=None):
         raise ValueError(f"{name_or_path} draws nothing: use one of "
                          f"{', '.join(models())}")
     with explained(name_or_path):
-        tokenizer = revive_tokenizer(tensors, config)
+        tokenizer = restore_tokenizer(tensors, config)
+        fits = {"vocabulary": tokenizer.vocabulary,
+                "grid": list(tokenizer.grid)}
+        for key, value in fits.items():
+            if config["prior"].get(key, value) != value:
+                raise RuntimeError(f"the prior's {key} is not the "
+                                   f"tokenizer's, {value}")
         prior = build("priors", config["prior"])
         prior.load_state_dict({key: value for key, value in tensors.items()
                                if not key.startswith(LEARNED)})
@@ -56,7 +62,7 @@ def load_tokenizer(name_or_path):
         raise ValueError(f"{name_or_path} holds no tokenizer: use one of "
                          f"{', '.join(models())}")
     with explained(name_or_path):
-        return revive_tokenizer(tensors, config), provenance
+        return restore_tokenizer(tensors, config), provenance
 
 
 @contextlib.contextmanager
@@ -71,7 +77,7 @@ def explained(name_or_path):
                          ) from None
 
 
-def revive_tokenizer(tensors, config):
+def restore_tokenizer(tensors, config):
     """The tokenizer of a weight file, with what it has learned."""
     tokenizer = build("tokenizers", config["tokenizer"])
     if isinstance(tokenizer, nn.Module):
@@ -93,7 +99,7 @@ def certify(path, valid, test=None, device=None, progress=False):
     valid, test: (images, labels or None). Adds bits a token on validation,
     the bits of 64 validation images, evenly spread (to check a copy of the
     weights in seconds), and, where there is a test set, its bits a token
-    and nats an image.
+    and nats an image; for a lossy tokenizer the squared errors, not the nats.
     """
     tensors, config, about = weights.load(path)
     model = load(path, device)
@@ -101,8 +107,10 @@ def certify(path, valid, test=None, device=None, progress=False):
     length = model.tokenizer.length
     about["valid_images"] = len(bits)
     about["valid_bits_per_token"] = bits.mean().item() / length
-    if isinstance(model.tokenizer, nn.Module):  # learned, so lossy
-        about["valid_squared_error"] = model.error(valid[0]).mean().item()
+    lossy = isinstance(model.tokenizer, nn.Module)  # it was learned
+    if lossy:
+        about["valid_squared_error"] = model.distortion(
+            valid[0]).mean().item()
     every = max(1, len(bits) // 64)
     about["check"] = {"every": every, "bits": [
         round(cost, 3) for cost in bits[::every][:64].tolist()]}
@@ -110,7 +118,11 @@ def certify(path, valid, test=None, device=None, progress=False):
         bits = model.bits(*test, progress=progress)
         about["test_images"] = len(bits)
         about["test_bits_per_token"] = bits.mean().item() / length
-        about["test_nats"] = bits.mean().item() * likelihood.NATS_PER_BIT
+        if lossy:
+            about["test_squared_error"] = model.distortion(
+                test[0]).mean().item()
+        else:  # a likelihood of the picture itself
+            about["test_nats"] = bits.mean().item() * likelihood.NATS_PER_BIT
     weights.save(path, tensors, config, about)
     return about
 
@@ -329,7 +341,7 @@ class ImageModel:
         return torch.cat([self.tokenizer.decode(one[None])
                           for one in tokens])
 
-    def error(self, images):
+    def distortion(self, images):
         """Mean squared error of `reconstruct`, on the scale 0 to 1: (N,).
 
         What a lossy tokenizer loses, float64, to be told beside `bits`.

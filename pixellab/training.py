@@ -42,6 +42,9 @@ class Recipe:
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise ValueError(f"{name} is {value}; it must be positive")
+        if self.seed not in range(2**32):
+            raise ValueError(f"seed is {self.seed}; it must be 0 or more, "
+                             "and less than 2**32")
         if self.warmup < 0 or not 0 <= self.label_dropout <= 1:
             raise ValueError("warmup must be 0 or more, and label_dropout "
                              "lie in 0 to 1")
@@ -103,6 +106,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
            "config": config, "about": about or {}}
     if resume:
         run = resumed(run, folder, prior, optimizer)
+    elif accelerator.is_main_process:  # a kill at any time can be resumed
+        save_state(folder, run, prior, optimizer, tokenizer or {})
     about = {**run["about"], "data_sha256": run["data"],
              "device": str(accelerator.device),
              "precision": "bf16" if bf16 else "fp32",
@@ -168,7 +173,7 @@ def rate(recipe, step, steps_per_epoch):
     return recipe.lr * rise * recipe.gamma ** (step / steps_per_epoch)
 
 
-def check_sizes(images, recipe, processes):
+def check_sizes(images, recipe, processes=1):
     if images < recipe.batch_size:
         raise ValueError(f"batch_size is {recipe.batch_size}, but there are "
                          f"only {images} training images")
@@ -261,7 +266,10 @@ def load_state(folder):
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} does not exist")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        if "about" not in state["run"]:
+            raise ValueError(f"{path} is of another version: start anew")
+        return state
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise ValueError(f"{path} is damaged "
                          f"({str(error).splitlines()[0]})") from None
@@ -278,8 +286,8 @@ def resumed(run, folder, prior, optimizer):
                 f"{after[name]} now: use the same, or start anew")
     for name in ("data", "config"):
         if saved["run"][name] != run[name]:
-            raise ValueError(f"this run began with other {name}: use the "
-                             "same, or start anew")
+            raise ValueError(f"this run began with other {name} (--limit?): "
+                             "use the same, or start anew")
     prior.load_state_dict(saved["prior"])
     optimizer.load_state_dict(saved["optimizer"])
     return {**saved["run"], "recipe": after}

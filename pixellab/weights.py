@@ -26,6 +26,9 @@ def atomic(path):
     part = path.with_name(path.name + ".part")
     try:
         yield part
+        umask = os.umask(0)  # safetensors writes files for their owner alone
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -82,3 +82,26 @@ def test_spread_is_the_distance_to_the_nearest():
     images[2] = 255        # 15 pixels from the second
     assert reranking.spread(images).item() == pytest.approx(
         (1 + 1 + 15 ** 0.5) / 3)
+
+
+def test_patches_keep_what_they_promise():
+    """What chapter 5 and the README say of them, from the stored runs."""
+    found = {name: entry["results"]
+             for name, entry in json.loads(RESULTS.read_text()).items()}
+    points = found["rate_distortion"]["points"]
+    for patch in (2, 4, 7):
+        curve = [point for point in points if point["patch"] == patch]
+        assert len(curve) >= 4
+        for key in ("codebook_size", "psnr", "entropy", "cross_entropy"):
+            assert [p[key] for p in curve] == sorted(p[key] for p in curve)
+    assert any(point["psnr"] >= 23 and point["cross_entropy"] <= 105
+               for point in points)
+    assert all(point["cross_entropy"] <= 0.75 * point["entropy"]
+               for point in points)
+    shipped = found["bits"]["patches valid"]
+    assert shipped["psnr"] >= 25 and shipped["bits_per_image"] <= 105
+    assert found["quality"]["patches"]["agreement"] >= 0.9
+    assert found["sampling_speed"]["64 digits"]["patches"][
+        "times_faster"] >= 8
+    assert found["codebook_speed"]["fit_seconds"] <= 60
+    assert found["patch_files"]["share_of_webp"] <= 0.2

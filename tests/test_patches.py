@@ -109,12 +109,12 @@ def test_drawn_is_what_tokens_fix():
 def test_the_codebook_is_as_good_as_the_librarys(digits):
     """Squared error on what it learned from, against all of Lloyd's steps
     on every patch, duplicates too."""
-    tokenizer = Patches(4, 32).fit(digits, passes=20)
+    tokenizer = Patches(4, 32).fit(digits)
     rows = tokenizer.cut(digits).flatten(0, 1)
     mine = distance(digits, tokenizer.decode(tokenizer.encode(digits)))
     theirs = KMeans(32, n_init=1, random_state=0).fit(
         rows.numpy().astype(np.float64)).inertia_
-    assert mine < 1.06 * theirs  # one start each: chance decides the rest
+    assert mine < 1.1 * theirs  # in ten small batches
 
 
 def test_more_entries_lose_less(digits):
@@ -161,15 +161,16 @@ def test_counting_the_different_patches():
 
 # ------------------------------------------------------------ bad input
 
-@pytest.mark.parametrize("patch", [0, 3, 5, 29])
+@pytest.mark.parametrize("patch", [0, 3, 5, 28, 29])
 def test_a_patch_that_does_not_divide(patch):
-    with pytest.raises(ValueError, match=r"use one of \[1, 2, 4, 7, 14, 28"):
+    with pytest.raises(ValueError, match=r"use one of \[1, 2, 4, 7, 14\]"):
         Patches(patch)
 
 
 def test_bad_calls_are_one_clear_error(digits):
-    with pytest.raises(ValueError, match="at least 2"):
-        Patches(4, 1)
+    for size in (1, 10**9):
+        with pytest.raises(ValueError, match="2 to 65,536"):
+            Patches(4, size)
     with pytest.raises(ValueError, match="only 12 different patches"):
         Patches(4, 13, 8, 8).fit(some_images(3))
     with pytest.raises(ValueError, match="codebook is empty"):
@@ -192,8 +193,9 @@ def test_measures_of_what_is_known():
     white = black.clone()
     white[1, 0] = 255  # a quarter of the second picture
     assert measures.mean_squared_error(black, white).tolist() == [0, 0.25]
-    with pytest.raises(ValueError, match="cannot be compared"):
-        measures.mean_squared_error(black, white[:, :2])
+    for other in (white[:, :2], white / 255):
+        with pytest.raises(ValueError, match="cannot be compared"):
+            measures.mean_squared_error(black, other)
     codes = torch.tensor([[0, 1], [2, 3]])
     assert measures.entropy(codes) == 2 and measures.perplexity(codes) == 4
     assert measures.entropy(torch.tensor([5, 5])) == 0
@@ -241,6 +243,16 @@ def test_a_codebook_of_another_size_is_refused(saved):
         pl.load(path)
 
 
+@pytest.mark.parametrize("key, value", [("vocabulary", 8), ("grid", [1, 4])])
+def test_a_prior_of_another_codebook_is_refused(saved, key, value):
+    path, _ = saved
+    tensors, config, about = weights.load(path)
+    config["prior"][key] = value
+    weights.save(path, tensors, config, about)
+    with pytest.raises(ValueError, match=f"the prior's {key} is not"):
+        pl.load(path)
+
+
 def test_a_file_without_a_tokenizer_is_named():
     with pytest.raises(ValueError, match="judge holds no tokenizer"):
         load_tokenizer("judge")
@@ -251,8 +263,8 @@ def test_bits_and_error_are_two_numbers(saved):
     shown = model.reconstruct(images)
     expected = (images.double() - shown.double()).square().mean(
         dim=(1, 2)) / 255 ** 2
-    torch.testing.assert_close(model.error(images), expected)
-    assert torch.equal(model.error(shown), torch.zeros(10).double())
+    torch.testing.assert_close(model.distortion(images), expected)
+    assert torch.equal(model.distortion(shown), torch.zeros(10).double())
     assert torch.equal(model.bits(images), model.bits(shown))
 
 
@@ -300,13 +312,24 @@ def test_moved_digits_are_more_digits(tmp_path, sample_data):
     assert main(["train", "patches", "--codebook-size", "24", *SHORT,
                  "--epochs", "1", "--shifts", "1", "--out",
                  str(tmp_path)]) == 0
-    _, _, about = weights.load(tmp_path / "best.safetensors")
+    assert main(["train", "patches", "--resume", str(tmp_path), "--epochs",
+                 "2", "--limit", "64", "--device", "cpu"]) == 0
+    _, config, about = weights.load(tmp_path / "last.safetensors")
     assert about["train_images"] == 9 * 64 and about["shifts"] == 1
     assert about["tokenizer"]["train_images"] == 64
+    assert about["epochs_done"] == 2
+    assert main(["train", "patches", "--weights",
+                 str(tmp_path / "best.safetensors"), "--epochs", "1",
+                 "--limit", "64", "--batch-size", "16", "--out",
+                 str(tmp_path / "next")]) == 0
+    _, again, next_about = weights.load(tmp_path / "next" / "best.safetensors")
+    assert again == config and next_about["shifts"] == 0
+    assert next_about["tokenizer"] == about["tokenizer"]
 
 
+@pytest.mark.parametrize("late", [True, False])
 def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
-        tmp_path, sample_data, monkeypatch):
+        tmp_path, sample_data, monkeypatch, late):
     words = ["train", "patches", "--codebook-size", "24", *SHORT, "--out"]
     assert main([*words, str(tmp_path / "whole")]) == 0
     calls, original = [], training.batch
@@ -319,7 +342,7 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
 
     monkeypatch.setattr(training, "batch", interrupt)
     assert main([*words, str(tmp_path / "cut"), "--save-minutes",
-                 "1e-9"]) == 130
+                 "1e-9" if late else "60"]) == 130
     monkeypatch.setattr(training, "batch", original)
     assert not (tmp_path / "cut" / "best.safetensors").exists()
     assert main(["train", "patches", "--resume", str(tmp_path / "cut"),
@@ -332,7 +355,7 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
 
 @pytest.mark.parametrize("words, hint", [
     (["--patch", "3"], "patch is 3"),
-    (["--codebook-size", "100000", "--limit", "50"], "different patches"),
+    (["--codebook-size", "5000", "--limit", "50"], "different patches"),
     (["--stage", "prior"], "needs a codebook"),
     (["--tokenizer", "nowhere.safetensors"], "nowhere.safetensors"),
     (["--tokenizer", "gpt"], "no codebook of patches"),
@@ -343,6 +366,13 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
     (["--weights", "gpt"], "is no patches"),
     (["--weights", "gpt", "--patch", "7"], "leave it out"),
     (["--out", "FOLDER", "--stage", "tokenizer"], "is there: go on"),
+    (["--width", "10", "--heads", "3"], "multiple of the 3 heads"),
+    (["--limit", "20", "--batch-size", "50"], "only 20 training images"),
+    (["--out", "BOOK/x"], "tokenizer.safetensors"),
+    (["--stage", "tokenizer", "--epochs", "2"], "for the prior"),
+    (["--stage", "tokenizer", "--shifts", "1"], "for the prior"),
+    (["--resume", "FOLDER", "--out", "other"], "leave out"),
+    (["--seed", "-1"], "seed is -1"), (["--seed", "5000000000"], "seed is 5"),
     (["--dropout", "1.5"], "--dropout")])
 def test_bad_flags_are_one_line(tmp_path, sample_data, capsys, monkeypatch,
                                 words, hint):
@@ -352,12 +382,14 @@ def test_bad_flags_are_one_line(tmp_path, sample_data, capsys, monkeypatch,
     weights.save(book, learned(tokenizer),
                  {"tokenizer": describe(tokenizer)}, {})
     places = {"BOOK": str(book), "FOLDER": str(book.parent)}
-    code = main(["train", "patches", *[places.get(word, word)
-                                       for word in words]])
+    for place, path in places.items():
+        words = [word.replace(place, path) for word in words]
+    code = main(["train", "patches", *words])
     lines = capsys.readouterr().err.splitlines()
     lines = [line for line in lines if line.startswith("pixellab: ")]
     assert code == 2 and len(lines) == 1 and hint in lines[0]
-    assert {path.name for path in tmp_path.iterdir()} <= {"book", "empty"}
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files == [book]
 
 
 def test_flags_of_patches_are_for_patches(capsys):
@@ -374,7 +406,7 @@ def test_shipped_patches_are_as_their_header_says(sample_data):
     every, expected = about["check"].values()
     assert model.bits(x[::every][:64], y[::every][:64]).tolist() == \
         pytest.approx(expected, rel=2e-3)
-    assert model.error(x).mean().item() == pytest.approx(
+    assert model.distortion(x).mean().item() == pytest.approx(
         about["valid_squared_error"], rel=1e-6)
     codes = model.tokenizer.encode(x)
     saved = 1 - about["valid_bits_per_token"] / measures.entropy(codes)

@@ -189,7 +189,8 @@ def test_a_killed_process_resumes(tmp_path, sample_data):
         [sys.executable, *COMMAND, "--epochs", "500", "--out", tmp_path],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(1200):
-        if (tmp_path / "state.pt").exists():
+        if ((tmp_path / "state.pt").exists()
+                and training.load_state(tmp_path)["run"]["epoch"]):
             break
         assert process.poll() is None
         time.sleep(0.1)

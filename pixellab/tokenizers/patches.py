@@ -16,8 +16,8 @@ class Patches(nn.Module):
     codebook (Euclidean distance); decoding pastes the entries side by side.
 
     Lossy: what decodes is not what was encoded. Entries are whole numbers,
-    so that distances up to 14 x 14 pixels are exact and every machine finds
-    the same nearest one, the first where two are equally near. After `fit`
+    so that distances are exact and every machine finds the same nearest one,
+    the first where two are equally near. After `fit`
     they are ordered by how often they are used, entry 0 most of all.
 
     images uint8 (N, height, width) <-> tokens int64 (N, T), rows of patches
@@ -26,14 +26,14 @@ class Patches(nn.Module):
 
     def __init__(self, patch=4, codebook_size=1024, height=28, width=28):
         super().__init__()
-        if patch < 1 or height % patch or width % patch:
-            fits = [p for p in range(1, min(height, width) + 1)
-                    if height % p == 0 == width % p]
+        fits = [p for p in range(1, 17)  # beyond, distances are not exact
+                if height % p == 0 == width % p]
+        if patch not in fits:
             raise ValueError(f"patch is {patch}; it must divide {height} and "
                              f"{width}: use one of {fits}")
-        if codebook_size < 2:
+        if codebook_size not in range(2, 2**16 + 1):
             raise ValueError(f"codebook_size is {codebook_size}; it must be "
-                             "at least 2")
+                             "2 to 65,536")
         self.config = {"patch": patch, "codebook_size": codebook_size,
                        "height": height, "width": width}
         self.vocabulary = codebook_size
@@ -91,8 +91,9 @@ class Patches(nn.Module):
                 "or more images")
         kmeans = MiniBatchKMeans(self.vocabulary, n_init=1, random_state=seed,
                                  reassignment_ratio=0, compute_labels=False)
-        random, size = np.random.default_rng(seed), max(BATCH, self.vocabulary)
-        order = np.concatenate([random.permutation(len(patches))
+        size, generator = max(BATCH, self.vocabulary), np.random.default_rng(
+            seed)
+        order = np.concatenate([generator.permutation(len(patches))
                                 for _ in range(passes)])
         for start in tqdm(range(0, len(order), size), desc="k-means",
                           disable=not progress):
@@ -100,12 +101,10 @@ class Patches(nn.Module):
             kmeans.partial_fit(patches[batch].astype(np.float32),
                                sample_weight=counts[batch].astype(np.float32))
         codebook = fill(kmeans.cluster_centers_, torch.from_numpy(patches))
-        use = torch.zeros(self.vocabulary).index_add(
-            0, nearest(torch.from_numpy(patches), codebook),
-            torch.from_numpy(counts).float())
-        order = use.argsort(descending=True, stable=True)
-        self.codebook.copy_(codebook[order].unflatten(
-            1, self.codebook.shape[1:]))
+        use = torch.bincount(nearest(torch.from_numpy(patches), codebook),
+                             torch.from_numpy(counts))
+        ranked = codebook[use.argsort(descending=True, stable=True)]
+        self.codebook.copy_(ranked.unflatten(1, self.codebook.shape[1:]))
         return self
 
 

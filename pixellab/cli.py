@@ -537,10 +537,11 @@ def train(options):
     sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
             for x, labels in (train_set, valid)]
     about["train_images"] = len(sets[0][0])
-    print(f"{options.name}: {about['data']}, "
-          f"{about['train_images']} training images, "
-          f"{sum(p.numel() for p in prior.parameters()):,} parameters, "
-          f"run in {folder}", flush=True)
+    if training.is_first_process():
+        print(f"{options.name}: {about['data']}, "
+              f"{about['train_images']} training images, "
+              f"{sum(p.numel() for p in prior.parameters()):,} parameters, "
+              f"run in {folder}", flush=True)
     training.train(
         prior, *sets, recipe, folder, config, log_dir=options.log_dir,
         about=about, tokenizer=learned(tokenizer),

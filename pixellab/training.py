@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 import pickle
 import time
 from dataclasses import asdict, dataclass
@@ -69,10 +70,12 @@ def loss_in_nats(prior, tokens, labels):
 
 
 def is_first_process():
-    """True on the one process that writes files (and prints)."""
-    from accelerate import PartialState
+    """True on the one process that writes files (and prints).
 
-    return PartialState().is_main_process
+    By the variable that torchrun and accelerate set; Accelerate itself may
+    not be asked before `train` has told it which device to use.
+    """
+    return os.environ.get("RANK", "0") == "0"
 
 
 def train(prior, train_set, valid_set, recipe, folder, config, about=None,

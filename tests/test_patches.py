@@ -355,7 +355,8 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
 
 @pytest.mark.parametrize("words, hint", [
     (["--patch", "3"], "patch is 3"),
-    (["--codebook-size", "5000", "--limit", "50"], "different patches"),
+    (["--codebook-size", "5000", "--limit", "50",
+      "--batch-size", "16"], "different patches"),
     (["--stage", "prior"], "needs a codebook"),
     (["--tokenizer", "nowhere.safetensors"], "nowhere.safetensors"),
     (["--tokenizer", "gpt"], "no codebook of patches"),

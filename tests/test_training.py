@@ -211,17 +211,20 @@ def test_a_killed_process_resumes(tmp_path, sample_data):
 
 
 def test_two_processes_learn_the_same(tmp_path, sample_data):
-    """Data-parallel training of one and of two processes: one loss curve."""
-    curves = []
+    """Data-parallel training of one and of two processes: one loss curve,
+    and one codebook, which both learn and one writes."""
+    curves, command = [], [word if word != "pixelcnn" else "patches"
+                           for word in COMMAND] + ["--codebook-size", "24"]
     for count in ("1", "2"):
         folder = tmp_path / count
         done = subprocess.run(
             [sys.executable, "-m", "torch.distributed.run", "--standalone",
-             "--nproc_per_node", count, *COMMAND, "--out", folder],
+             "--nproc_per_node", count, *command, "--out", folder],
             capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
         _, _, about = weights.load(folder / "best.safetensors")
         assert about["processes"] == int(count)
+        assert done.stdout.count("dB, ") == 2  # codebook and model, once
         assert "test_bits_per_token" not in about  # none in the sample
         assert len(about["check"]["bits"]) == 64
         curves.append(json.loads((folder / "history.json").read_text()))

@@ -24,7 +24,8 @@
 # it, and the {term}`token` is the number of the entry: where chapter 3 took
 # 784 steps, there are 49 to take.
 #
-# Something is lost on the way, since no list is long enough for every patch.
+# Something is lost on the way, since no list is long enough for every patch:
+# this tokenizer is {term}`lossy`.
 # Two questions go through this chapter: how is such a list learned, and what
 # do we pay for, bits or errors?
 
@@ -201,9 +202,9 @@ def average(points, weights, codes, centres):
 # Each point has a weight, for later; now all weights are 1.
 #
 # In 16 dimensions there is nothing to see. So first patches of *two* pixels,
-# side by side, which are points in a plane: the left pixel to the right, the
-# right pixel up. Pairs of paper next to paper are left out. How do eight
-# centres move among them?
+# side by side, which are points in a plane: the level of the left pixel is
+# drawn to the right, that of the right pixel upwards. Pairs of paper next to
+# paper are left out. How do eight centres move among them?
 
 # %%
 def plane(points, codes, centres):
@@ -370,6 +371,10 @@ print("without a point after 25 steps:", len(idle))
 assert len(idle) > 4
 
 # %% [markdown]
+# Why not one less than the blank ones? At each step the first blank centre
+# takes all the dark patches and moves to their mean; the blank patches then go
+# to the next in line. So a step frees one of them, and the rest waits.
+#
 # The remedy: an idle centre moves to where the need is greatest, to the patch
 # that is farthest from its centre. That can only lower the error, so it may
 # be repeated until no entry is idle. This is what the package does once
@@ -399,7 +404,7 @@ for axis, (name, entries) in zip(axes, {
     for which in idle.tolist():
         row, column = divmod(which, 8)
         axis.add_patch(plt.Rectangle(
-            (18 * column - 1.5, 18 * row - 1.5), 18, 18, fill=False,
+            (18 * column + 0.5, 18 * row + 0.5), 14, 14, fill=False,
             lw=2, color=pl.figures.ORANGE))
     axis.set_title(name)
 plt.show()
@@ -442,7 +447,7 @@ errors = {name: pl.measures.mean_squared_error(cut(x_valid), entries[
     nearest(cut(x_valid).flatten(0, 1), entries)].view(-1, 49, 16)).mean()
     for name, entries in (("hand", hand),
                           ("batches", book64.codebook.flatten(1)))}
-assert errors["batches"] < 1.1 * errors["hand"]
+assert 0.9 < errors["batches"] / errors["hand"] < 1.1
 
 # %% tags=["remove-cell"]
 pl.glue("patches_fit_seconds", f"{fit_seconds:.1f}")
@@ -451,11 +456,12 @@ for name, value in errors.items():
 
 # %% [markdown]
 # {glue:text}`patches_fit_seconds` seconds for everything, cutting and counting
-# included. Each patch was compared with all centres three times, instead of 25
-# times. On validation digits the typical error is
-# {glue:text}`patches_levels_batches` levels a pixel; the codebook by hand,
-# from 3,000 digits, has {glue:text}`patches_levels_hand`. For only 64 entries
-# the few patches and the short way are enough.
+# included. k-means looked at each patch three times instead of 25 times;
+# filling and ordering take two more looks, or a few. On validation digits the
+# typical error is {glue:text}`patches_levels_batches` levels a pixel; the
+# codebook by hand, from 3,000 digits but with full steps, has
+# {glue:text}`patches_levels_hand`. With only 64 entries it hardly matters
+# which way one goes.
 #
 # ## The codebook
 #
@@ -472,12 +478,23 @@ show_entries(axis, codebook.flatten(1), columns=32)
 plt.show()
 
 # %% [markdown]
-# The frequent ones are black, white, and plain edges. The rare ones are what a
-# pen seldom does within four pixels.
+# Too small to see? The first 64 of them, and the last 64:
+
+# %% mystnb={"image": {"alt": "Two sheets of 64 patches, larger. Left, the most used entries: black ones, some with a faint corner or side, white ones, and plain edges of light and dark. Right, the least used ones: thin lines, hooks, gaps and blots in many shades of grey."}}
+figure, axes = plt.subplots(1, 2, figsize=(5, 2.7), layout="constrained")
+for axis, part, name in zip(axes, (slice(64), slice(-64, None)),
+                            ("most used", "least used")):
+    show_entries(axis, codebook[part].flatten(1), columns=8)
+    axis.set_title(name)
+plt.show()
+
+# %% [markdown]
+# The frequent ones are black or nearly so, white, and plain edges. The rare
+# ones are what a pen seldom does within four pixels.
 #
 # To **encode** a digit, cut it and take the nearest entry of each patch. To
-# **decode**, look the entries up and paste them side by side. No more than
-# that:
+# **decode**, look the entries up and paste them side by side. That is
+# {term}`vector quantisation`, and no more than that:
 
 # %%
 # equivalent to: pixellab.tokenizers.patches.Patches.encode
@@ -499,7 +516,7 @@ def paste(tokens, codebook):
 # How good are digits that were put together from 8, from 64 and from 1,024
 # entries?
 
-# %% mystnb={"image": {"alt": "Four rows of seven digits. First row: the originals. With 1,024 entries they look nearly the same, with slightly rough edges. With 64 the strokes are jagged. With 8 they are chunky blocks, but each digit can still be guessed."}}
+# %% mystnb={"image": {"alt": "Four rows of seven digits. First row: the originals. With 1,024 entries they look nearly the same, with slightly rough edges. With 64 the strokes are jagged. With 8 they are chunky blocks, but most digits can still be guessed."}}
 books = {1024: tokenizer, 64: book64, 8: Patches(4, 8).fit(few)}
 some = x_valid[[30, 230, 450, 710, 910, 1130, 1650]]
 rows = [some] + [paste(encode(some, book.codebook), book.codebook)
@@ -535,10 +552,10 @@ print("the nearest, exactly:", torch.equal(
 
 # %% [markdown]
 # The last one matters more than it seems. Entries and pixels are whole
-# numbers, so every product and every sum here is one, too, small enough for a
-# computer to hold without rounding. Two machines may multiply matrices in
-# different orders and still find the same nearest entry. A file of tokens must
-# not depend on the machine that wrote it.
+# numbers, so every product and every sum here is a whole number or a half,
+# small enough for a computer to hold without rounding. Two machines may
+# multiply matrices in different orders and still find the same nearest entry.
+# A file of tokens must not depend on the machine that wrote it.
 #
 # ## Two numbers, never one
 #
@@ -547,9 +564,9 @@ print("the nearest, exactly:", torch.equal(
 # **The cost.** 1,024 entries have numbers of $\log_2 1024 = 10$ bits. But they
 # are not used equally. If each is coded by how often it occurs, a token costs
 # the {term}`entropy` of the codes, as the symbols did in chapter 4. Two raised
-# to the entropy is the **perplexity**: so many entries, all equally frequent,
-# would cost as much. And some entries may not occur at all; the share that
-# does is the **usage**.
+# to the entropy is the {term}`perplexity`: so many entries, all equally
+# frequent, would cost as much. And some entries may not occur at all; the
+# share that does is the **usage**.
 
 # %%
 valid_codes = {name: book.encode(x_valid) for name, book in books.items()}
@@ -563,7 +580,7 @@ for name, codes in valid_codes.items():  # (2000, 49)
     assert abs(entropy - pl.measures.entropy(codes)) < 1e-4
     assert abs(2 ** entropy / facts[name]["perplexity"] - 1) < 1e-3
     assert abs((share > 0).double().mean() - facts[name]["usage"]) < 1e-6
-    assert 0 < entropy <= math.log2(name)
+    assert 0 < entropy < 0.75 * math.log2(name)
     print(f"{name:5} entries, {math.log2(name):2.0f} bits: entropy "
           f"{entropy:.2f} bits a token, perplexity {2 ** entropy:.1f}, "
           f"usage {100 * facts[name]['usage']:.0f} %")
@@ -633,7 +650,8 @@ for name, fact in facts.items():
 # | 64 | {glue:text}`patches_entropy_64` | {glue:text}`patches_perplexity_64` | {glue:text}`patches_bits_64` | {glue:text}`patches_psnr_64` |
 # | 1,024 | {glue:text}`patches_entropy_1024` | {glue:text}`patches_perplexity_1024` | {glue:text}`patches_bits_1024` | {glue:text}`patches_psnr_1024` |
 #
-# (MNIST with 256 levels, 2,000 validation digits.) No row of the table is the
+# (MNIST with 256 levels, 2,000 validation digits; the list of 8 was learned
+# from 3,000 digits, the others from all at hand.) No row of the table is the
 # best. A row with fewer bits has a worse picture. From here on **two numbers
 # belong together**, and one alone says nothing: an empty sheet costs no bits.
 #
@@ -647,7 +665,7 @@ for name, fact in facts.items():
 #
 # Guessing is the same as ever. The transformer of chapter 3 takes any
 # vocabulary on any grid: now 64 entries on 7 x 7 places. (64, because a small
-# network learns them in seconds.) How far below the entropy of the codes does
+# network learns them quickly.) How far below the entropy of the codes does
 # it get?
 
 # %%
@@ -677,7 +695,7 @@ with tempfile.TemporaryDirectory() as folder:
     files = sorted(path.name for path in Path(folder).iterdir())
 seconds = time.perf_counter() - started
 
-# %% mystnb={"image": {"alt": "Training and validation loss in bits a digit over four epochs. Both fall steeply at first and then slowly, from the first epoch on far below the dashed line of the entropy of the codes."}}
+# %% mystnb={"image": {"alt": "Training and validation loss in bits a digit over four epochs. Both fall, the training loss most by the second epoch, and lie from the first epoch on far below the dashed line of the entropy of the codes."}}
 per_digit = [{"epoch": row["epoch"], "train": 49 * row["train"],
               "valid": 49 * row["valid"]} for row in history]
 live_bits, independent = per_digit[-1]["valid"], 49 * facts[64]["entropy"]
@@ -719,7 +737,7 @@ pl.glue("patches_live_parameters",
 #
 # **No checkpoint.** A run of hours that ends with a picture of the loss and
 # without the weights was for nothing, and so was one that was killed in the
-# last minute. What did our run of some seconds leave in its folder?
+# last minute. What did our short run leave in its folder?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -802,7 +820,7 @@ print(f"the first patch: {cost[:, 0].mean():.3f} bits, blank in "
 print(f"all 49: {cost.sum(dim=1).mean():.1f} bits")
 assert cost.shape[1] == 49 and (cost[:, 0] > 0).any()
 
-# %% mystnb={"image": {"alt": "The mean bits of the 49 patches in reading order, as bars. The first, with an orange arrow, and those of the first row are nearly zero; then six hills follow, one for each further row, high in the middle columns and zero at the borders."}}
+# %% mystnb={"image": {"alt": "The mean bits of the 49 patches in reading order, as bars. The first, with an orange arrow, is nearly zero. Seven hills, one for each row: the first and the last low, the five between high, all of them nearly zero at the borders."}}
 figure, axis = plt.subplots(figsize=(5, 2.3))
 axis.bar(range(1, 50), cost.mean(dim=0), color=pl.figures.BLUE)
 axis.annotate("the first", (1, 0.05), (4.5, 1.5),
@@ -858,14 +876,16 @@ plt.show()
 # Along a curve the codebook grows from 8 to 32 to 128 entries: it takes more
 # bits and gives a better picture. The patch size decides *where* one is. A
 # large patch costs few bits a digit, since there are few of them, but no short
-# list does justice to 49 pixels. To reach the quality of 2 x 2 with large
-# patches, their list would have to be immense.
+# list does justice to 49 pixels. At the slope of these curves, to reach the
+# quality of 2 x 2 with large patches, their list would have to be immense.
 #
-# And with a network that guesses? For each of fifteen codebooks, learned from
-# all training digits, one small transformer was trained in the same way: two
-# layers of 128 features, one pass over {glue:text}`patches_rd_digits` digits.
-# That is short, so what the networks need is an upper bound: longer training
-# gives less. (`python -m benchmarks rate_distortion` measures it anew.)
+# And with a network that guesses? For each of {glue:text}`patches_rd_count`
+# codebooks, learned from all training digits, a small transformer was trained,
+# all of them in the same way and once over {glue:text}`patches_rd_digits`
+# digits. Such a picture of bits against errors is a {term}`rate-distortion
+# curve`. The training was short, so what the networks need is an upper bound:
+# longer training gives less. (`python -m benchmarks rate_distortion` measures
+# it anew.)
 
 # %%
 table = pl.data.benchmark("rate_distortion")
@@ -880,10 +900,15 @@ saving = [100 * (1 - point["cross_entropy"] / point["entropy"])
           for point in four]
 own = {"bits": 49 * model.provenance["valid_bits_per_token"],
        "psnr": decibels(model.provenance["valid_squared_error"])}
-assert own["bits"] < four[-1]["entropy"]
+assert own["bits"] < four[-1]["cross_entropy"]
 assert four[-1]["cross_entropy"] < four[3]["entropy"]  # 1,024 against 64
 
-# %% mystnb={"image": {"alt": "PSNR against bits a digit for patches of 4 by 4 pixels and eight codebooks of 8 to 1,024 entries. Right, an orange curve: entropy of the codes. Left, a blue curve: bits of the transformer, less than half as many at the same PSNR. The region between is light blue, with an arrow from right to left. A star at the top marks the shipped model, near the end of the blue curve."}}
+for point in four:
+    print(f"{point['codebook_size']:5} entries: {point['psnr']:.2f} dB, "
+          f"entropy {point['entropy']:.1f}, transformer "
+          f"{point['cross_entropy']:.1f} bits")
+
+# %% mystnb={"image": {"alt": "PSNR against bits a digit for patches of 4 by 4 pixels and eight codebooks of 8 to 1,024 entries. Right, an orange curve: entropy of the codes. Left, a blue curve: bits of the transformer, about half as many or fewer at the same PSNR. The region between is light blue, with an arrow from right to left. A star at the top marks the shipped model, to the left of its upper end."}}
 figure, axis = plt.subplots(figsize=(5, 3.8))
 height = [point["psnr"] for point in four]
 guessed, alone_bits = ([point[key] for point in four]
@@ -909,6 +934,7 @@ plt.show()
 
 # %% tags=["remove-cell"]
 pl.glue("patches_rd_digits", f"{trained_on:,}")
+pl.glue("patches_rd_count", sum(map(len, curves.values())))
 pl.glue("patches_rd_least", f"{min(saving):.0f}")
 pl.glue("patches_rd_most", f"{max(saving):.0f}")
 pl.glue("patches_rd_psnr", f"{four[-1]['psnr']:.1f}")
@@ -917,12 +943,19 @@ pl.glue("patches_rd_alone64", f"{by_size[64]['entropy']:.0f}")
 pl.glue("patches_rd_guess1024", f"{by_size[1024]['cross_entropy']:.0f}")
 pl.glue("patches_rd_psnr64", f"{by_size[64]['psnr']:.1f}")
 blue = [[point[key] for point in four] for key in ("cross_entropy", "psnr")]
-for side, which in ((7, 2), (2, 0)):
+
+
+def ahead(side, which):
+    """How many decibels a point lies above the curve of 4 x 4."""
     point = curves[side][which]
-    lead = point["psnr"] - np.interp(point["cross_entropy"], *blue)
-    pl.glue(f"patches_rd_at{side}", f"{point['cross_entropy']:.0f}")
-    pl.glue("patches_rd_ahead7" if side == 7 else "patches_rd_ahead4",
-            f"{lead if side == 7 else -lead:.1f}")
+    return point["psnr"] - np.interp(point["cross_entropy"], *blue)
+
+
+assert ahead(7, 2) > ahead(7, 3) > 0 > ahead(2, 1) > ahead(2, 0)
+pl.glue("patches_rd_ahead7", f"{ahead(7, 2):.1f}")
+pl.glue("patches_rd_ahead4", f"{-ahead(2, 0):.1f}")
+pl.glue("patches_rd_at7", f"{curves[7][2]['cross_entropy']:.0f}")
+pl.glue("patches_rd_at2", f"{curves[2][0]['cross_entropy']:.0f}")
 
 # %% [markdown]
 # The orange numbers are entries. From the orange curve to the blue one the
@@ -955,14 +988,14 @@ plt.show()
 # %% [markdown]
 # Read from left to right: with few bits to spend, the large patches are ahead
 # (by {glue:text}`patches_rd_ahead7` dB of the 4 x 4 ones, at
-# {glue:text}`patches_rd_at7` bits); then 4 x 4 takes over; and at the
-# {glue:text}`patches_rd_at2` bits of the smallest list of 2 x 2 pixels, 4 x 4
-# is ahead by {glue:text}`patches_rd_ahead4` dB. Their lead shrinks with every
-# point, and beyond its last one the small patches are alone. So there is no
-# best size, but a size for every number of bits. The right
-# end of a curve is not given by nature, though: it is where our lists end. And
-# all this holds for the same short training. A network of small patches has
-# 196 of them to guess, and perhaps most to gain from a longer one.
+# {glue:text}`patches_rd_at7` bits). At the end of their list the lead is
+# smaller. At the {glue:text}`patches_rd_at2` bits of the shortest list of 2 x
+# 2 pixels, 4 x 4 is ahead by {glue:text}`patches_rd_ahead4` dB, and by less at
+# the next. Where the list of 4 x 4 ends, the small patches go on alone. So
+# there is no best size, but a size for every number of bits. The right end of
+# a curve is not given by nature, though: it is where our lists end. And all
+# this holds for the same short training. A network of small patches has 196 of
+# them to guess, and perhaps most to gain from a longer one.
 #
 # ## The shipped network
 #
@@ -983,6 +1016,7 @@ for name in ("width", "layers", "heads", "window", "dropout"):
     print(f"{name}: {made[name]}")
 print(f"parameters: {parameters:,}, passes over the digits: {passes:g}")
 print(f"validation: {own['bits']:.2f} bits a digit, {own['psnr']:.2f} dB")
+assert [stage.get("shifts", 0) for stage in stages[::-1]] == [0, 1, 0]
 assert abs(own["psnr"] - facts[1024]["psnr"]) < 0.01
 assert own["bits"] < 0.6 * shipped_alone
 
@@ -1008,6 +1042,9 @@ pl.glue("patches_parameters", f"{parameters:,}")
 pl.glue("patches_passes", f"{passes:g}")
 pl.glue("patches_minutes", f"{minutes:.0f}")
 pl.glue("patches_valid", f"{own['bits']:.1f}")
+for number, stage in enumerate(stages[::-1], start=1):
+    pl.glue(f"patches_stage{number}",
+            f"{49 * stage['valid_bits_per_token']:.1f}")
 pl.glue("patches_test", f"{49 * about['test_bits_per_token']:.1f}"
         if "test_bits_per_token" in about else "not measured")
 pl.glue("patches_alone", f"{shipped_alone:.0f}")
@@ -1017,17 +1054,18 @@ pl.glue("patches_psnr", f"{own['psnr']:.2f}")
 # %% [markdown]
 # {glue:text}`patches_layers` layers of width {glue:text}`patches_width`,
 # {glue:text}`patches_parameters` parameters, {glue:text}`patches_passes`
-# passes over the training digits in {glue:text}`patches_minutes` minutes. Not
-# always the same digits: after the first passes, validation got no better
-# while training did. So in the second stage each digit was shown in nine
-# places, where it is and moved by a pixel in every direction, which makes
-# other patches of it (the last exercise but one shows how different); in the
-# third as it is again. `pixellab train patches --weights FILE --shifts 1` is
-# the command. A
-# digit costs {glue:text}`patches_valid` bits on validation and
-# {glue:text}`patches_test` on test digits, at {glue:text}`patches_psnr` dB.
-# The entropy of the codes is {glue:text}`patches_alone` bits, so the network
-# saves {glue:text}`patches_saving` % of them. Where are the others?
+# passes over the training digits in {glue:text}`patches_minutes` minutes.
+# There were three stages. In the first, validation nearly stood still while
+# the training loss went on falling. So in the second each digit was shown in
+# nine places, where it is and moved by a pixel in every direction. That makes
+# other patches of it ({ref}`patches-shift` shows how different), and `--shifts
+# 1` is the option. In the third stage the digits were shown as they are again.
+# The stages ended at {glue:text}`patches_stage1`, {glue:text}`patches_stage2`
+# and {glue:text}`patches_stage3` bits on validation. A digit costs
+# {glue:text}`patches_valid` bits on validation and {glue:text}`patches_test`
+# on test digits, at {glue:text}`patches_psnr` dB. The entropy of the codes is
+# {glue:text}`patches_alone` bits, so the network saves
+# {glue:text}`patches_saving` % of them. Where are the others?
 
 # %% mystnb={"image": {"alt": "A map of 7 by 7 places with the mean bits of each patch written in it. The border is dark, nearly zero; the middle is bright, brightest in the columns of the middle from the second row on, with several bits a patch."}}
 mean_bits = model.token_bits(x_valid[::4], y_valid[::4]).mean(dim=0)
@@ -1066,7 +1104,7 @@ patch_seconds = seconds_for(model.stream(labels=labels), 49)
 pixel_seconds = seconds_for(pl.load("gpt").stream(labels=labels), 112)
 print(f"patches: {patch_seconds:.2f} s for 64 digits")
 print(f"gpt: {pixel_seconds:.2f} s for a seventh of 64 digits")
-assert patch_seconds < 7 * pixel_seconds
+assert 5 * patch_seconds < 7 * pixel_seconds
 
 # %% tags=["remove-cell"]
 pl.glue("patches_seconds", f"{patch_seconds:.2f}")
@@ -1074,8 +1112,8 @@ pl.glue("patches_gpt_part", f"{pixel_seconds:.1f}")
 pl.glue("patches_gpt_ratio", f"{7 * pixel_seconds / patch_seconds:.0f}")
 
 # %% [markdown]
-# {glue:text}`patches_seconds` seconds on one core of the machine that made
-# this page, where the GPT has drawn the first four rows, mostly paper, in
+# {glue:text}`patches_seconds` seconds on the machine that made this
+# page, where the GPT has drawn the first four rows, mostly paper, in
 # {glue:text}`patches_gpt_part`. The whole would take it more than seven times
 # as long, as later places have more to look back at: at least
 # {glue:text}`patches_gpt_ratio` times the time of patches. (`make bench` has
@@ -1085,7 +1123,7 @@ pl.glue("patches_gpt_ratio", f"{7 * pixel_seconds / patch_seconds:.0f}")
 # Here are four digits of each class at {term}`temperature` 1:
 
 # %% mystnb={"image": {"alt": "Four rows of ten samples for the classes 0 to 9 at temperature 1, in grey levels. Most can be read; some have kinks and breaks at the borders of patches, a few are odd shapes."}}
-draws = scale.pick(quick=50, colab=100, release=500)  # of each class
+draws = scale.pick(quick=100, colab=100, release=500)  # of each class
 asked = torch.arange(10).repeat(draws)  # (10 * draws,)
 drawn_at = {heat: model.sample(labels=asked.tolist(), temperature=heat)
             for heat in (1.0, 0.8)}
@@ -1116,7 +1154,7 @@ agreement = {"real": judge.read(x_valid) == y_valid,
 for name, right in agreement.items():
     print(f"{name}: {100 * right.double().mean():.1f} %")
 assert agreement["pasted"].double().mean() > 0.97
-assert agreement["drawn at 1.0"].double().mean() > 0.6
+assert agreement["drawn at 1.0"].double().mean() > 0.88
 
 # %% tags=["remove-cell"]
 for name, right in agreement.items():
@@ -1203,12 +1241,15 @@ lost = agreement["real"] & ~agreement["pasted"]
 
 # %% tags=["remove-cell"]
 pl.glue("patches_lost", int(lost.sum()))
+pl.glue("patches_found", int((~agreement["real"]
+                              & agreement["pasted"]).sum()))
 
 # %% [markdown]
 # An entry is a mean of patches. Two fine lines within four pixels, a small
 # hook, a gap: each is rare, so it has no entry of its own and becomes what is
 # frequent. {glue:text}`patches_lost` of the 2,000 digits are read rightly as
-# they are and wrongly as they were pasted.
+# they are and wrongly as they were pasted; with
+# {glue:text}`patches_found` it is the other way round.
 #
 # ### Lost in guessing: another digit
 #
@@ -1262,7 +1303,7 @@ seams = {"real digits": seam(x_valid), "pasted": seam(pasted),
 for name, value in seams.items():
     print(f"{name}: {value:.2f}")
 assert abs(seams["real digits"] - 1) < 0.1
-assert min(seams["pasted"], seams["samples"]) > 1.15
+assert min(seams["pasted"], seams["samples"]) > 1.1
 
 # %% tags=["remove-cell"]
 for name, value in seams.items():
@@ -1407,8 +1448,8 @@ pl.glue("patches_judge_smoothed", f"{after['judge']:.1f}")
 # {glue:text}`patches_seam_samples` to
 # {glue:text}`patches_seam_samples_smooth`.
 #
-# And the cost? Not sharpness: steps are as large as before, and steep ones
-# nearly as many. It is **haze**. {glue:text}`patches_haze_real` % of the
+# And the cost? Hardly sharpness: steps are as large as before, steep ones a
+# little fewer. It is **haze**. {glue:text}`patches_haze_real` % of the
 # pixels of real digits are faint. Pasting makes it
 # {glue:text}`patches_haze_pasted` %, since a mean of patches is seldom pure
 # paper, and smoothing {glue:text}`patches_haze_smoothed` %, since a mixture is
@@ -1493,7 +1534,7 @@ widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 # On a page there is no kernel, and so no knobs. What two of them would do is
 # here: eight 5s at three temperatures, and at temperature 1 with top-p 0.9.
 
-# %% mystnb={"image": {"alt": "Four rows of eight samples of a 5 from the same random numbers. At temperature 0.6 they are plain and alike, at 1.0 more varied, at 1.4 many are odd or fall into loose pieces. With top-p 0.9 at temperature 1 they are nearly as plain as in the first row."}}
+# %% mystnb={"image": {"alt": "Four rows of eight samples of a 5 from the same random numbers. At temperature 0.6 the strokes are plain, at 1.0 they are more varied, at 1.4 many figures are odd or fall into pieces. With top-p 0.9 at temperature 1 they are plainer than without it."}}
 turned = {f"{heat} ": {"temperature": heat} for heat in (0.6, 1.0, 1.4)}
 turned["top-p 0.9 "] = {"top_p": 0.9}
 pl.figures.grid(torch.cat([model.sample(labels=[5] * 8, seed=2, **settings)
@@ -1509,7 +1550,7 @@ plt.show()
 #
 # Our first centres were patches by lot. **k-means++**
 # {cite}`arthur2007` draws them one after the other, each with a probability
-# that grows with the squared distance to the nearest centre already drawn.
+# proportional to the squared distance to the nearest centre already drawn.
 # Run Lloyd's ten steps from five starts of either kind. Which is better, at
 # the start and at the end? (`sklearn.cluster.kmeans_plusplus` draws them.)
 # ```
@@ -1540,6 +1581,7 @@ for name, inertia in ends.items():
           f"{inertia[:, -1].max() / 1e6:.0f})")
 better, worse = ends["k-means++"].mean(axis=0), ends["by lot"].mean(axis=0)
 assert better[0] < worse[0] and better[-1] < worse[-1]
+assert np.ptp(ends["k-means++"][:, -1]) < np.ptp(ends["by lot"][:, -1])
 
 # %% [markdown]
 # Better at both. Centres drawn in this way are far apart, in all kinds of
@@ -1571,7 +1613,7 @@ entries, pieces = codebook.flatten(1).double(), cut(few_valid).flatten(0, 1)
 distance = ((entries.square().sum(dim=1) - 2 * pieces.double() @ entries.T)
             + pieces.double().square().sum(dim=1, keepdim=True)).float()
 price, dots = -facts[1024]["share"].clamp(min=1e-5).log2(), []
-for balance in (0, 1e3, 2e3, 4e3, 8e3, 3e4):
+for balance in (0, 1e3, 2e3, 4e3, 8e3, 1.6e4, 2.4e4):
     for _ in range(3):
         codes = (distance + balance * price).argmin(dim=1)
         price = -(codes.bincount(minlength=size) / len(codes)).clamp(
@@ -1584,32 +1626,31 @@ for balance in (0, 1e3, 2e3, 4e3, 8e3, 3e4):
                  guess))
     print("lambda {:6.0f}: {:.0f} bits, {:.2f} dB; the network: {:.0f} bits"
           .format(balance, *dots[-1]))
-# %% mystnb={"image": {"alt": "PSNR against bits a digit, entropy of the codes. A blue curve of codebooks with 8 to 1,024 entries, and an orange curve that begins at the same 1,024 entries and, as lambda grows, runs to the left above the blue one: fewer bits at the same PSNR."}}
+# %% mystnb={"image": {"alt": "PSNR against bits a digit, entropy of the codes. A blue curve of codebooks with 8 to 1,024 entries, and an orange curve that begins at the same 1,024 entries and, as lambda grows, runs to the left above the blue one; towards the left end the two come close."}}
 figure, axis = plt.subplots(figsize=(5, 3))
-plain = [measured[4, k] for k in (8, 32, 128)] + [dots[0][:2]]
+plain = [(point["entropy"], point["psnr"]) for point in four]
 axis.plot(*zip(*plain), "o-", color=pl.figures.BLUE, ms=4)
 axis.plot([dot[0] for dot in dots], [dot[1] for dot in dots], "o-", ms=4,
           color=pl.figures.ORANGE)
 axis.annotate("other entries of 1,024", (dots[3][0] - 5, dots[3][1] + 0.3),
               ha="right", color=pl.figures.ORANGE)
-axis.annotate("smaller codebooks", (measured[4, 128][0] + 5,
-                                    measured[4, 128][1] - 0.4), va="top",
-              color=pl.figures.BLUE)
+axis.annotate("smaller codebooks", (plain[4][0] + 5, plain[4][1] - 0.4),
+              va="top", color=pl.figures.BLUE)
 axis.set(xlabel="bits a digit, entropy of the codes", ylabel="PSNR, dB")
 plt.show()
-assert dots[3][1] > np.interp(dots[3][0], *zip(*plain))
+assert all(dot[1] > np.interp(dot[0], *zip(*plain)) for dot in dots[2:6])
 assert dots[4][2] > dots[0][2]
 
 # %% [markdown]
-# Up to a point the orange curve lies above the blue one: a rare entry is given
-# up where a frequent one does nearly as well. With a large $\lambda$ it falls
-# below, because the entries still stand where they were best for 1,024;
+# The orange curve lies above the blue one: a rare entry is given up where a
+# frequent one does nearly as well. The gain shrinks as $\lambda$ grows,
+# because the entries still stand where they were best for the nearest choice;
 # {cite:t}`chou1989` move them as well, in a k-means with bits in its balance.
 #
-# And the network? Its bits do not fall, in the end they rise. It knows the
-# neighbours. A rare entry may be nearly certain in its place, and so cheap,
-# and the frequent one that was put there a surprise. Which entry costs what is
-# decided by the network, not by the shares: its own bits belong into the
+# And the network? Its bits hardly change at first, and then they rise. It
+# knows the neighbours. A rare entry may be nearly certain in its place, and so
+# cheap, and the frequent one that was put there a surprise. Which entry costs
+# what is decided by the network, not by the shares: its own bits belong in the
 # balance.
 #
 # ```{solution-end}
@@ -1654,8 +1695,8 @@ assert walked == 1
 #
 # Cut each patch into its upper and lower half, of eight pixels, and learn 32
 # entries for each. Together they name $32 \cdot 32 = 1024$ patches. How far is
-# that from the codebook with 1,024 entries, and from the one with 64, which is
-# as long as the two together?
+# that from the codebook with 1,024 entries, and from the one with 64, which
+# has as many entries as the two together (each twice the size)?
 # ```
 #
 # ```{solution-start} patches-product
@@ -1695,10 +1736,11 @@ assert facts[64]["psnr"] < product < facts[1024]["psnr"] and product < equal
 # %% [markdown]
 # In between. 64 stored halves draw much better than 64 stored patches, and for
 # that they cost more bits. At as many bits, one codebook (its entries chosen
-# freely, read off between two points of the table above) is better: it does
-# not spend names on halves that never meet. Products are for long lists: eight
-# pieces with 32 entries each name $32^8$ patches, and no list could hold
-# those.
+# freely, read off between two points of the table above) is better: its
+# entries may stand anywhere. In the product each list was made as if the other
+# half did not exist, and every upper half stands with every lower one, wanted
+# or not. Products are for long lists: eight pieces with 32 entries each name
+# $32^8$ patches, and no list could hold those.
 #
 # ```{solution-end}
 # ```
@@ -1708,7 +1750,8 @@ assert facts[64]["psnr"] < product < facts[1024]["psnr"] and product < equal
 # - A vocabulary can be learned: k-means assigns and averages, in turn, and the
 #   error falls at each step.
 # - Equal patches with weights are the same sum; centres without a point must
-#   be moved; entries in whole numbers are the same on every machine.
+#   be moved; with entries in whole numbers every machine finds the same
+#   nearest one.
 # - A lossy tokenizer has two numbers, bits and error. The codebook fixes the
 #   error, the prior lowers the bits.
 # - Large tokens make sampling fast and the vocabulary coarse.

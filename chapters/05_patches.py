@@ -1086,9 +1086,10 @@ assert mean_bits.view(7, 7)[0].sum() < mean_bits.view(7, 7)[3].sum()
 # As in the other chapters: the paper around is nearly free, and the price is
 # paid where the strokes are. Only there are fewer and dearer places now.
 #
-# Bits are a promise. In chapter 1 a range coder kept it to a byte or two. Does
-# it here, and what would a usual lossy format, WebP, need for the same error? `python -m benchmarks patch_files` wrote validation digits with
-# these probabilities and read them again, each by itself.
+# Bits are a promise, and an entropy coder keeps it, as in chapter 1. What does
+# that come to in real files, and what would a usual lossy format, WebP, need
+# for the same error? `python -m benchmarks patch_files` wrote validation digits
+# with these probabilities, each by itself, and read them again.
 
 # %%
 files = pl.data.benchmark("patch_files")

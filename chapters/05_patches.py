@@ -980,7 +980,7 @@ for side, curve in curves.items():
     end = curve[0 if side == 7 else -1]  # beside the first or last point
     axis.annotate(f"{side} x {side}\n8 to {curve[-1]['codebook_size']:,}",
                   (end["cross_entropy"], end["psnr"]), color=colours[side],
-                  xytext=(10, -10) if side == 7 else (-6, 4),
+                  xytext=(10, -18) if side == 7 else (-6, 4),
                   ha="left" if side == 7 else "right",
                   textcoords="offset points")
 axis.set(xlabel="bits a digit, transformer", ylabel="PSNR, dB",

@@ -1,4 +1,4 @@
-"""The command line: `pixellab models|sample|complete|tokenize|train`."""
+"""The command line: models, sample, complete, train, tokenize, compress..."""
 
 import argparse
 import dataclasses
@@ -28,6 +28,7 @@ from pixellab.model import (
 )
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
+from pixellab.tokenizers.bsq import BSQ, RateDistortion
 from pixellab.tokenizers.patches import Patches
 from pixellab.tokenizers.pixels import Pixels
 from pixellab.tokenizers.symbols import Symbols
@@ -109,11 +110,20 @@ def parser():
 
     command = commands.add_parser("tokenize", help="write a data set as "
                                   "tokens")
-    command.add_argument("name", choices=("symbols",))
-    command.add_argument("out", help="a text file: one line a digit")
-    command.add_argument("--split", default="train", choices=data.SPLITS)
+    command.add_argument("name", choices=("symbols", "bsq"))
+    command.add_argument("folder", nargs="?", metavar="DIR", help="bsq: where "
+                         "train/ and valid/ are (default: SuperTuxKart)")
+    command.add_argument("out", metavar="OUT", help="symbols: a text file, "
+                         "one line a digit; bsq: a .safetensors file")
+    command.add_argument("--split", choices=data.SPLITS,
+                         help="symbols: which digits (default: train)")
     command.add_argument("--limit", type=number(int, 1, 10**9),
                          help="only the first so many images")
+    command.add_argument("--mirror", action="store_true",
+                         help="bsq: each training frame mirrored, too")
+    command.add_argument("--resize", action="store_true",
+                         help="bsq: resize pictures of another size")
+    command.add_argument("--weights", help="bsq: a tokenizer of one's own")
     command.set_defaults(command=tokenize)
 
     command = commands.add_parser("train", help="train a model")
@@ -142,21 +152,30 @@ def add_training(command):
                              type=field.type, metavar=field.name.upper(),
                              help=f"default: {field.default}")
     command.add_argument("--width", type=size,
-                         help="features (default: pixelcnn 64, others 160)")
+                         help="features (default: pixelcnn 64, stages "
+                         "of bsq before the prior 96, others 160)")
     command.add_argument("--layers", type=size,
                          help="blocks (default: pixelcnn 7, gpt 2, others 3)")
     command.add_argument("--heads", type=size, help="attention heads "
                          "(default: one for each 32 features)")
     command.add_argument("--dropout", type=number(float, 0, 0.9),
                          help="of a transformer (default: 0)")
-    command.add_argument("--stage", choices=("tokenizer", "prior"),
-                         help="only one of the two steps (patches)")
-    command.add_argument("--patch", type=size,
-                         help="pixels of a side of a patch (default: 4)")
+    command.add_argument("--stage", choices=("autoencoder", "tokenizer",
+                                             "prior"),
+                         help="only one step (patches: the last two; bsq "
+                         "needs to be told)")
+    command.add_argument("--patch", type=size, help="pixels of a side of a "
+                         "patch (default: patches 4, bsq 5)")
     command.add_argument("--codebook-size", type=size,
-                         help="entries (default: 1024)")
+                         help="patches: entries (default: 1024)")
+    command.add_argument("--bits", type=size,
+                         help="bsq: signs of a patch (default: 10)")
+    command.add_argument("--rate-weight", type=number(float, 0, 1), help="bsq:"
+                         " squared error that a bit a token is worth")
     command.add_argument("--tokenizer", metavar="FILE", help="a model, or a "
-                         "tokenizer.safetensors, whose codebook is used")
+                         "stored tokenizer, that is used as it is")
+    command.add_argument("--tokens", metavar="FILE", help="bsq: what "
+                         "`tokenize` wrote, instead of --tokenizer")
     command.add_argument("--channels", type=int, default=1, choices=(1,),
                          help="colour channels of the data: MNIST has 1")
     command.add_argument("--limit", type=size,
@@ -335,18 +354,57 @@ def read_image(path, tokenizer, resize=False):
 # --------------------------------------------------- tokenize and train
 
 def tokenize(options):
-    """The digits of a split as a text file, one line a digit."""
-    out, tokenizer, limit = Path(options.out), Symbols(), options.limit
+    """A data set as tokens: text of symbols, or what `--tokens` reads."""
+    out, of_frames = Path(options.out), ("folder", "mirror", "resize",
+                                         "weights")
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name a file")
+    for name in of_frames if options.name == "symbols" else ("split",):
+        if getattr(options, name):
+            raise ValueError(f"{name} is not for {options.name}: leave it "
+                             "out")
     writable(out.parent)
-    images, labels = data.mnist(options.split)
+    if options.name == "bsq":
+        return tokenize_frames(options, out)
+    tokenizer, limit = Symbols(), options.limit
+    images, labels = data.mnist(options.split or "train")
     tokenizer.write(out, tokenizer.encode(images[:limit]), labels[:limit])
     print(f"{len(images[:limit])} digits in {out}")
 
 
+def tokenize_frames(options, out):
+    """Tokens of train/ and valid/ beside the tokenizer that made them."""
+    tokenizer, about = load_tokenizer(options.weights or "bsq")
+    found = {}
+    for split in ("train", "valid"):
+        paths = data.frame_paths(split, options.folder)[:options.limit]
+        codes, errors = [], []
+        for path in tqdm(paths, desc=split):
+            frame = torch.from_numpy(read_image(path, tokenizer,
+                                                options.resize))[None]
+            codes.append(tokenizer.encode(frame))
+            if split == "valid":
+                errors.append(measures.mean_squared_error(
+                    frame, tokenizer.decode(codes[-1])))
+            elif options.mirror:
+                codes.append(tokenizer.encode(frame.flip(2)))
+        found[split] = torch.cat(codes).to(torch.int16)  # bits <= 15
+    about = {**about.get("tokenizer", about), "mirrored": options.mirror,
+             "valid_squared_error": torch.cat(errors).mean().item()}
+    weights.save(out, {**learned(tokenizer), **found},
+                 {"tokenizer": describe(tokenizer)}, about)
+    print(f"{len(found['train'])} training and {len(found['valid'])} "
+          f"validation frames in {out}")
+
+
 def static_mnist(split):
     return data.binarized_mnist(split), None
+
+
+def frames(split):
+    if split == "test":
+        raise FileNotFoundError("these frames have no test set")
+    return data.supertux(split), None
 
 
 # name: (images of a split, what they are)
@@ -355,7 +413,13 @@ TRAINABLE = {
     "pixelcnn-binary": (static_mnist, "static-binarised MNIST"),
     "gpt": (data.mnist, "MNIST, 256 levels"),
     "symbols": (data.mnist, "MNIST, 30x30, rounded"),
-    "patches": (data.mnist, "MNIST, 256 levels")}
+    "patches": (data.mnist, "MNIST, 256 levels"),
+    "bsq": (frames, "SuperTuxKart frames, 150x100")}
+FIELDS = [field.name for field in dataclasses.fields(training.Recipe)]
+SHAPE = ["width", "layers", "heads", "dropout"]
+TOKENIZER = ["patch", "codebook_size", "bits", "rate_weight", "stage",
+             "tokenizer", "tokens"]
+OF_PATCHES = {"patch", "codebook_size", "stage", "tokenizer"}
 
 
 def new_tokenizer(options):
@@ -385,60 +449,102 @@ def new_prior(options, tokenizer):
 
 def read_recipe(options, stored):
     """The stored recipe, or the defaults, with what the options change."""
-    fields = [field.name for field in dataclasses.fields(training.Recipe)]
-    given = {name: getattr(options, name) for name in fields
+    given = {name: getattr(options, name) for name in FIELDS
              if getattr(options, name) is not None}
-    if stored and set(stored) != set(fields):
+    if stored and set(stored) != set(FIELDS):
         raise ValueError("this run was begun by another version: start anew")
     return training.Recipe(**{**stored, **given})
 
 
 def check_flags(options):
-    """ValueError for a flag that would be ignored."""
-    learned_tokenizer = ("patch", "codebook_size", "stage", "tokenizer")
-    shape = ("width", "layers", "heads", "dropout")
-    of_the_prior = (*shape, "shifts", "log_dir", *(
-        field.name for field in dataclasses.fields(training.Recipe)
-        if field.name != "seed"))
+    """ValueError for a flag that would be ignored, or one that is missing."""
+    learns = options.stage in ("autoencoder", "tokenizer")  # no prior
     if options.resume and (options.weights or options.out):
         raise ValueError("--resume goes on in its folder: leave out "
                          "--weights and --out")
     if options.resume and options.shifts is not None:
         raise ValueError("--shifts is decided by the run: leave it out")
-    for name in (*of_the_prior, *learned_tokenizer):
-        flag = f"--{name.replace('_', '-')}"
-        if getattr(options, name) is None:
-            continue
-        if (options.resume or options.weights) and name in (
-                *shape, *learned_tokenizer):
-            raise ValueError(f"{flag} is decided by the stored weights: "
-                             "leave it out")
-        if name in learned_tokenizer and options.name != "patches":
-            raise ValueError(f"{flag} is for patches: leave it out")
-        if (name in ("heads", "dropout")
-                and options.name.startswith("pixelcnn")):
-            raise ValueError(f"{flag} is for transformers: leave it out")
-        if name in of_the_prior and options.stage == "tokenizer":
-            raise ValueError(f"{flag} is for the prior: leave it out")
-    if options.stage == "prior" and not options.tokenizer:
-        raise ValueError("--stage prior needs a codebook: --tokenizer FILE")
-    if options.stage == "tokenizer" and options.tokenizer:
-        raise ValueError("--stage tokenizer learns a codebook: leave out "
+    given = [name for name in (*FIELDS, *SHAPE, *TOKENIZER, "shifts",
+                               "log_dir")
+             if getattr(options, name) is not None]
+    for name in given:
+        why = why_not(name, options, learns)
+        if why:
+            raise ValueError(f"--{name.replace('_', '-')} is {why}: leave it "
+                             "out")
+    if options.name == "bsq" and not (options.stage or options.resume):
+        raise ValueError("bsq is trained step by step: --stage tokenizer, "
+                         "then --stage prior")
+    if options.stage == "prior" and not (
+            options.tokenizer or options.tokens or options.weights):
+        raise ValueError("--stage prior needs a tokenizer: --tokenizer FILE"
+                         + " or --tokens FILE" * (options.name == "bsq"))
+    if options.tokenizer and options.tokens:
+        raise ValueError("--tokens brings its tokenizer: leave out "
                          "--tokenizer")
+
+
+def why_not(name, options, learns):
+    """Why a flag means nothing here, or None."""
+    bsq = options.name == "bsq"
+    if name in TOKENIZER and not bsq and not (
+            options.name == "patches" and name in OF_PATCHES):
+        return "for patches or bsq" if name in OF_PATCHES else "for bsq"
+    if name == "stage" and options.stage == "autoencoder" and not bsq:
+        return "tokenizer or prior for patches"
+    if bsq and name in ("codebook_size", "shifts"):
+        return "not for bsq"
+    if options.resume and name in (*SHAPE, *TOKENIZER):
+        return "decided by the stored run"
+    if options.weights and name in (*SHAPE, *TOKENIZER) and not (
+            bsq and name in ("stage", "rate_weight", "tokens")):
+        return "decided by the stored weights"
+    if name in ("heads", "dropout") and options.name.startswith("pixelcnn"):
+        return "for transformers"
+    if learns and name in ("layers", "heads", "dropout", "tokenizer",
+                           "tokens"):
+        return "for the prior"
+    if learns and not bsq and name in (*FIELDS, *SHAPE, "shifts",
+                                       "log_dir") and name != "seed":
+        return "for the prior"
+    if bsq and options.stage == "prior" and name in ("patch", "bits",
+                                                     "rate_weight"):
+        return "decided by the tokenizer"
+    return None
 
 
 def stored_tokenizer(options):
     """(the tokenizer of --tokenizer, its history), as the options ask."""
-    tokenizer, about = load_tokenizer(options.tokenizer)
-    if type(tokenizer) is not Patches:
-        raise ValueError(f"{options.tokenizer} holds no codebook of patches")
+    path = options.tokenizer or options.tokens
+    tokenizer, about = load_tokenizer(path)
+    wanted = BSQ if options.name == "bsq" else Patches
+    if type(tokenizer) is not wanted:
+        raise ValueError(f"{path} holds no tokenizer of {options.name}")
     for name in ("patch", "codebook_size"):
-        asked, there = getattr(options, name), tokenizer.config[name]
+        asked, there = getattr(options, name), tokenizer.config.get(name)
         if asked not in (None, there):
             raise ValueError(
-                f"{options.tokenizer} has {name} {there}, not {asked}: use "
-                "another file, or learn one with --stage tokenizer")
+                f"{path} has {name} {there}, not {asked}: use another file, "
+                "or learn one with --stage tokenizer")
     return tokenizer, about.get("tokenizer", about)
+
+
+def measured(tokenizer, images):
+    """What a header says of a tokenizer: squared error, bits, entries."""
+    codes = tokenizer.encode(images)
+    error = measures.mean_squared_error(images, tokenizer.decode(codes))
+    return {"valid_squared_error": error.mean().item(),
+            "valid_entropy_per_token": measures.entropy(codes),
+            "valid_codes_used": measures.codebook_usage(
+                codes, tokenizer.vocabulary)}
+
+
+def told(about):
+    """The same for people."""
+    return (f"{measures.psnr(about['valid_squared_error']):.2f} dB, "
+            f"{about['valid_entropy_per_token']:.4f} bits a token without a "
+            f"prior, {about['valid_codes_used']:.1%} of the codes used, "
+            "validation")
 
 
 def learn_tokenizer(tokenizer, seed, split, about, folder):
@@ -450,20 +556,13 @@ def learn_tokenizer(tokenizer, seed, split, about, folder):
     images, valid = split("train")[0], split("valid")[0]
     started = time.monotonic()
     tokenizer.fit(images, seed, progress=True)
-    codes = tokenizer.encode(valid)
-    error = measures.mean_squared_error(valid, tokenizer.decode(codes))
     about = {**about, "train_images": len(images), "seed": seed,
-             "seconds": round(time.monotonic() - started, 1),
-             "valid_squared_error": error.mean().item(),
-             "valid_entropy_per_token": measures.entropy(codes)}
+             **measured(tokenizer, valid),
+             "seconds": round(time.monotonic() - started, 1)}
     if first:  # every process learns the same
         weights.save(path, learned(tokenizer),
                      {"tokenizer": describe(tokenizer)}, about)
-        usage = measures.codebook_usage(codes, tokenizer.vocabulary)
-        print(f"{path}: {measures.psnr(about['valid_squared_error']):.2f} dB, "
-              f"{about['valid_entropy_per_token']:.4f} bits a token without "
-              f"a prior, perplexity {measures.perplexity(codes):.1f}, "
-              f"{usage:.1%} of the entries used, validation", flush=True)
+        print(f"{path}: {told(about)}", flush=True)
     return about
 
 
@@ -474,19 +573,12 @@ def begin(options, folder, split):
     tokenizer was asked for.
     """
     about = {"name": options.name, "data": TRAINABLE[options.name][1]}
-    check_flags(options)
     if options.resume:
         state = training.load_state(folder)
         run, config = state["run"], state["run"]["config"]
-        if run["about"]["name"] != options.name:
-            raise ValueError(f"{folder} holds a run of "
-                             f"{run['about']['name']}, not {options.name}")
         model = ImageModel(restore_tokenizer(state["tokenizer"], config),
                            build("priors", config["prior"]))
         return model, read_recipe(options, run["recipe"]), run["about"]
-    if (folder / "state.pt").exists():
-        raise ValueError(f"{folder} holds a run: continue it with --resume, "
-                         "or choose another --out")
     recipe = read_recipe(options, {})
     if options.weights:
         model = load(options.weights, "cpu")
@@ -496,15 +588,17 @@ def begin(options, folder, split):
             about["tokenizer"] = model.provenance["tokenizer"]
         about["started_from"] = model.provenance
         return model, recipe, about
-    tokenizer, prior = new_tokenizer(options), None
-    if options.tokenizer:
+    prior, stored = None, options.tokenizer or options.tokens
+    if stored:
         tokenizer, about["tokenizer"] = stored_tokenizer(options)
+    else:
+        tokenizer = new_tokenizer(options)
     if options.stage != "tokenizer":  # mistakes first, then the long work
         torch.manual_seed(recipe.seed)  # the first weights
         prior = new_prior(options, tokenizer)
         training.check_sizes(len(split("train")[0]), recipe)
     writable(folder)
-    if hasattr(tokenizer, "fit") and not options.tokenizer:
+    if hasattr(tokenizer, "fit") and not stored:
         about["tokenizer"] = learn_tokenizer(tokenizer, recipe.seed, split,
                                              about, folder)
     return ImageModel(tokenizer, prior), recipe, about
@@ -515,10 +609,41 @@ def train(options):
     then score the best weights on validation and test."""
     folder = Path(options.resume or options.out or
                   f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}")
+    check_flags(options)
+    config = {}
+    if options.resume:
+        run = training.load_state(folder)["run"]
+        config, name = run["config"], run["about"]["name"]
+        if name != options.name:
+            raise ValueError(f"{folder} holds a run of {name}, not "
+                             f"{options.name}")
+    elif (folder / "state.pt").exists():
+        raise ValueError(f"{folder} holds a run: continue it with --resume, "
+                         "or choose another --out")
+    if "objective" in config or (
+            options.name == "bsq" and options.stage in ("autoencoder",
+                                                        "tokenizer")):
+        train_bsq(options, folder)
+    else:
+        train_prior(options, folder)
+
+
+def splitter(options):
+    """split(name) -> (inputs, labels): images, or tokens read from a file."""
     images = TRAINABLE[options.name][0]
+    if options.tokens:
+        tensors = weights.load(options.tokens)[0]
+        if "train" not in tensors:
+            raise ValueError(f"{options.tokens} holds no tokens: make them "
+                             "by `pixellab tokenize`")
 
     def split(name):
-        x, labels = images(name)
+        if not options.tokens:
+            x, labels = images(name)
+        elif name in tensors:
+            x, labels = tensors[name].long(), None
+        else:
+            raise FileNotFoundError(f"no {name} in {options.tokens}")
         # validation digits are sorted by class: take them evenly spaced
         every = 1 if name == "train" or not options.limit else max(
             1, len(x) // options.limit)
@@ -526,48 +651,134 @@ def train(options):
             labels = labels[::every][:options.limit]
         return x[::every][:options.limit], labels
 
+    return split
+
+
+def train_bsq(options, folder):
+    """The first steps of bsq: frames to codes and back."""
+    about = {"name": "bsq", "data": TRAINABLE["bsq"][1]}
+    if options.resume:
+        run = training.load_state(folder)["run"]
+        config, about = run["config"], run["about"]
+        recipe = read_recipe(options, run["recipe"])
+        tokenizer = build("tokenizers", config["tokenizer"])
+    else:
+        recipe = read_recipe(options, {})
+        torch.manual_seed(recipe.seed)
+        if options.weights:
+            tokenizer, about["started_from"] = load_tokenizer(options.weights)
+        else:
+            tokenizer = BSQ(options.patch or 5, options.bits or 10,
+                            features=options.width or 96)
+        config = {"tokenizer": describe(tokenizer), "objective": {
+            "quantized": options.stage == "tokenizer"}}
+        if options.rate_weight is not None:
+            config["objective"]["rate_weight"] = options.rate_weight
+    net = RateDistortion(tokenizer, **config["objective"])
+    split = splitter(options)
+    sets = [(x, torch.zeros(len(x), dtype=torch.int64))
+            for x in (split("train")[0], split("valid")[0])]
+    valid = sets[1][0]
+    training.check_sizes(len(sets[0][0]), recipe)
+    writable(folder)
+    task = training.Task(
+        lambda net, images, _: net(images),
+        lambda net, images, _: net.score(images), name="loss",
+        unit="thousandths (squared error + weighted bits)", scale=1e-3)
+    training.train(
+        net, *sets, recipe, folder, config, log_dir=options.log_dir,
+        about={**about, "train_images": len(sets[0][0])}, task=task,
+        on_epoch=lambda history: picture_frames(
+            tokenizer, valid[:6], history, folder),
+        resume=options.resume is not None, device=options.device,
+        compiled=options.compile)
+    if training.is_first_process():
+        finish_bsq(folder / "best.safetensors", valid)
+
+
+def finish_bsq(path, valid):
+    """Measure the stored tokenizer and write it into its header."""
+    tensors, config, about = weights.load(path)
+    if not config["objective"]["quantized"]:
+        print(f"{path}: {about['valid_loss']:.5f} thousandths of squared "
+              "error without quantisation, validation")
+        return
+    about.update(measured(load_tokenizer(path)[0], valid))
+    weights.save(path, tensors, config, about)
+    print(f"{path}: {told(about)}")
+
+
+def train_prior(options, folder):
+    """Everything else, and the last step of bsq."""
+    split = splitter(options)
     model, recipe, about = begin(options, folder, split)
     tokenizer, prior = model.tokenizer, model.prior
     if prior is None:
         return
     config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
     about.setdefault("shifts", options.shifts or 0)
-    valid = split("valid")
-    train_set = data.shifted(*split("train"), about["shifts"])
-    sets = [(tokenizer.encode(x), model.label_tensor(labels, len(x)))
-            for x, labels in (train_set, valid)]
-    about["train_images"] = len(sets[0][0])
+
+    def in_tokens(inputs, labels):
+        labels = model.label_tensor(labels, len(inputs))
+        return (inputs if options.tokens else tokenizer.encode(inputs),
+                labels)
+
+    train_set = in_tokens(*data.shifted(*split("train"), about["shifts"]))
+    valid_set = in_tokens(*split("valid"))
+    about["train_images"] = len(train_set[0])
     if training.is_first_process():
         print(f"{options.name}: {about['data']}, "
               f"{about['train_images']} training images, "
               f"{sum(p.numel() for p in prior.parameters()):,} parameters, "
               f"run in {folder}", flush=True)
     training.train(
-        prior, *sets, recipe, folder, config, log_dir=options.log_dir,
-        about=about, tokenizer=learned(tokenizer),
+        prior, train_set, valid_set, recipe, folder, config,
+        log_dir=options.log_dir, about=about, tokenizer=learned(tokenizer),
         on_epoch=lambda history: picture_run(model, history, folder),
         resume=options.resume is not None, device=options.device,
         compiled=options.compile)
     if not training.is_first_process():
         return
     try:
-        test = split("test")
+        test_set = in_tokens(*split("test"))
     except FileNotFoundError:
-        test = None
+        test_set = None
+    distortion = {}
+    if options.tokens:
+        key = "valid_squared_error"
+        distortion[key] = about["tokenizer"][key]
+    else:
+        for name in ("valid", "test") if test_set else ("valid",):
+            distortion[f"{name}_squared_error"] = model.distortion(
+                split(name)[0]).mean().item()
     best = folder / "best.safetensors"
-    about = certify(best, valid, test, options.device, progress=True)
+    about = certify(best, valid_set, test_set, distortion, options.device,
+                    progress=True)
     print(f"{best}: {score(about)}, validation")
+
+
+def picture_frames(tokenizer, images, history, folder):
+    """curve.png, and frames above what is left of them after each epoch."""
+    draw_curve(history, folder, "thousandths")
+    sheet = figures.sheet(torch.cat([images, tokenizer.decode(
+        tokenizer.encode(images))]), columns=len(images))
+    Image.fromarray(sheet).save(
+        folder / f"frames_{history[-1]['epoch']:03}.png")
 
 
 def picture_run(model, history, folder):
     """curve.png and samples_EPOCH.png: what the run looks like so far."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    figure = figures.loss_curve(history)
-    figure.savefig(folder / "curve.png")
-    matplotlib.pyplot.close(figure)
+    draw_curve(history, folder)
     labels = list(range(10)) if model.prior.num_classes else None
     images = figures.sheet(model.sample(10, labels), scale=3)
     Image.fromarray(images).save(
         folder / f"samples_{history[-1]['epoch']:03}.png")
+
+
+def draw_curve(history, folder, unit="bits a token"):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    figure = figures.loss_curve(history, unit)
+    figure.savefig(folder / "curve.png")
+    matplotlib.pyplot.close(figure)

@@ -267,11 +267,24 @@ def supertux(split="train", limit=None):
     `limit` keeps the first so many. Offline: frames rendered for this
     project (48 and 24, of other tracks in each; see frames/NOTICE).
     """
-    check_split(split, ("train", "valid"))
-    paths = _supertux_paths(folder() / "supertux", offline(), split)[:limit]
+    paths = frame_paths(split)[:limit]
     if not paths:
         raise ValueError(f"no {split} frames: limit is {limit}")
     return torch.stack([_read_frame(path) for path in paths])
+
+
+def frame_paths(split, place=None):
+    """Files of the SuperTuxKart frames, or of the folder `place`/`split`."""
+    check_split(split, ("train", "valid"))
+    if place is None:
+        return _supertux_paths(folder() / "supertux", offline(), split)
+    found = sorted(path for path in (Path(place) / split).glob("*.*")
+                   if path.suffix.lower() in (".jpg", ".jpeg", ".png",
+                                              ".webp"))
+    if not found:
+        raise FileNotFoundError(f"{Path(place) / split} holds no .jpg, .png "
+                                "or .webp: put pictures there")
+    return found
 
 
 def _read_frame(path):

@@ -80,51 +80,59 @@ def explained(name_or_path):
 def restore_tokenizer(tensors, config):
     """The tokenizer of a weight file, with what it has learned."""
     tokenizer = build("tokenizers", config["tokenizer"])
-    if isinstance(tokenizer, nn.Module):
+    if is_lossy(tokenizer):
         tokenizer.load_state_dict({
             key.removeprefix(LEARNED): value
             for key, value in tensors.items() if key.startswith(LEARNED)})
+        tokenizer.eval()
     return tokenizer
 
 
 def learned(tokenizer):
     """What a tokenizer has learned, as tensors for a weight file."""
-    state = tokenizer.state_dict() if isinstance(tokenizer, nn.Module) else {}
+    state = tokenizer.state_dict() if is_lossy(tokenizer) else {}
     return {LEARNED + key: value for key, value in state.items()}
 
 
-def certify(path, valid, test=None, device=None, progress=False):
+def certify(path, valid, test=None, distortion=None, device=None,
+            progress=False):
     """Score the stored weights and write what was measured into the header.
 
-    valid, test: (images, labels or None). Adds bits a token on validation,
-    the bits of 64 validation images, evenly spread (to check a copy of the
-    weights in seconds), and, where there is a test set, its bits a token
-    and nats an image; for a lossy tokenizer the squared errors, not the nats.
+    valid, test: (tokens, labels) of whole sets. Adds bits a token on
+    validation, the bits of 64 validation images, evenly spread (to check a
+    copy of the weights in seconds), and, where there is a test set, its bits
+    a token and nats an image; for a lossy tokenizer `distortion`, a dict of
+    squared errors, instead of the nats.
     """
     tensors, config, about = weights.load(path)
     model = load(path, device)
-    bits = model.bits(*valid, progress=progress)
+
+    def bits_of(tokens, labels):
+        return likelihood.token_bits(model.prior, tokens, labels,
+                                     progress=progress).sum(dim=1)
+
+    bits = bits_of(*valid)
     length = model.tokenizer.length
     about["valid_images"] = len(bits)
     about["valid_bits_per_token"] = bits.mean().item() / length
-    lossy = isinstance(model.tokenizer, nn.Module)  # it was learned
-    if lossy:
-        about["valid_squared_error"] = model.distortion(
-            valid[0]).mean().item()
     every = max(1, len(bits) // 64)
     about["check"] = {"every": every, "bits": [
         round(cost, 3) for cost in bits[::every][:64].tolist()]}
     if test is not None:
-        bits = model.bits(*test, progress=progress)
+        bits = bits_of(*test)
         about["test_images"] = len(bits)
         about["test_bits_per_token"] = bits.mean().item() / length
-        if lossy:
-            about["test_squared_error"] = model.distortion(
-                test[0]).mean().item()
-        else:  # a likelihood of the picture itself
-            about["test_nats"] = bits.mean().item() * likelihood.NATS_PER_BIT
+    if is_lossy(model.tokenizer):
+        about.update(distortion or {})
+    elif test is not None:  # a likelihood of the picture itself
+        about["test_nats"] = bits.mean().item() * likelihood.NATS_PER_BIT
     weights.save(path, tensors, config, about)
     return about
+
+
+def is_lossy(tokenizer):
+    """Whether it was learned: the others give every picture back."""
+    return isinstance(tokenizer, nn.Module)
 
 
 def build(floor, config):

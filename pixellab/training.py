@@ -1,4 +1,4 @@
-"""One readable training loop for every prior, with Accelerate inside.
+"""One readable training loop for every network, with Accelerate inside.
 
 The same code runs on a CPU, one GPU, or several processes (`accelerate
 launch` or `torchrun`). Everything random follows from (seed, epoch, step), so
@@ -13,6 +13,7 @@ import math
 import os
 import pickle
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -51,9 +52,11 @@ class Recipe:
                              "lie in 0 to 1")
 
 
-def fingerprint(tokens):
-    """SHA-256 of the training tokens, 16 hexadecimal digits."""
-    return hashlib.sha256(tokens.to(torch.int16).numpy().tobytes()
+def fingerprint(inputs):
+    """SHA-256 of the training tokens (or uint8 pictures), 16 hex digits."""
+    if inputs.dtype != torch.uint8:
+        inputs = inputs.to(torch.int16)
+    return hashlib.sha256(inputs.contiguous().flatten().numpy()
                           ).hexdigest()[:16]
 
 
@@ -69,6 +72,25 @@ def loss_in_nats(prior, tokens, labels):
     return F.cross_entropy(logits.float().flatten(0, 1), tokens.flatten())
 
 
+def bits_a_token(prior, tokens, labels):
+    """The score of a prior: {"valid": mean bits a token}."""
+    return {"valid": likelihood.token_bits(prior, tokens, labels
+                                           ).mean().item()}
+
+
+@dataclass
+class Task:
+    """What a run lowers: `loss` of (net, inputs, labels) for a batch, and
+    `score` of the same for a whole set: a dict, the loss under "valid".
+    """
+
+    loss: Callable = loss_in_nats
+    score: Callable = bits_a_token
+    name: str = "bits_per_token"  # of the score, in headers
+    unit: str = "bits a token"  # and for people
+    scale: float = likelihood.NATS_PER_BIT  # the loss that is one unit
+
+
 def is_first_process():
     """True on the one process that writes files (and prints).
 
@@ -80,11 +102,12 @@ def is_first_process():
 
 def train(prior, train_set, valid_set, recipe, folder, config, about=None,
           tokenizer=None, on_epoch=None, log_dir=None, resume=False,
-          progress=True, device=None, compiled=False):
+          progress=True, device=None, compiled=False, task=None):
     """Train `prior` in place; returns the history: one dict an epoch, with
     "train" and "valid" in bits a token.
 
-    train_set, valid_set: (tokens int64 (N, T), labels int64 (N,)). `folder`
+    train_set, valid_set: (tokens int64 (N, T), labels int64 (N,)). Another
+    network and other inputs come with a `task` of their own. `folder`
     receives best.safetensors (lowest validation bits), last.safetensors,
     state.pt (to resume) and history.json, each written atomically.
     `config` and `about` (what is known of the data) go into their headers,
@@ -98,6 +121,7 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     """
     from accelerate import Accelerator
 
+    task = task or Task()
     accelerator = Accelerator(cpu=device == "cpu")
     check_sizes(len(train_set[0]), recipe, accelerator.num_processes)
     bf16 = use_bf16(recipe.precision, accelerator.device)
@@ -134,7 +158,7 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
                 group["lr"] = rate(recipe, epoch * steps + step, steps)
             with torch.autocast(accelerator.device.type, torch.bfloat16,
                                 enabled=bf16):
-                loss = loss_in_nats(net, tokens, labels)
+                loss = task.loss(net, tokens, labels)
             optimizer.zero_grad()
             accelerator.backward(loss)
             optimizer.step()
@@ -142,7 +166,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
             run["step"] = step + 1
             run["seconds"] = time.monotonic() - started
             bar.update()
-            bar.set_postfix_str(f"loss {run['loss'] / (step + 1):.4f} nats")
+            mean = run["loss"] / (step + 1) / task.scale
+            bar.set_postfix_str(f"{mean:.4g} {task.unit}")
             if time.monotonic() - saved_at > 60 * recipe.save_minutes:
                 saved_at = time.monotonic()
                 if first:
@@ -150,9 +175,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         bar.close()
         net.eval()
         row = {"epoch": epoch + 1,
-               "train": run["loss"] / steps / likelihood.NATS_PER_BIT,
-               "valid": likelihood.token_bits(prior, *valid_set
-                                              ).mean().item(),
+               "train": run["loss"] / steps / task.scale,
+               **task.score(prior, *valid_set),
                "lr": optimizer.param_groups[0]["lr"]}
         if not math.isfinite(row["train"] + row["valid"]):
             raise ValueError("the loss is not finite: lower --lr")
@@ -161,9 +185,9 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
                    seconds=time.monotonic() - started)
         if first:
             save_weights(folder, run, {**prior.state_dict(), **tokenizer},
-                         about)
+                         about, task.name)
             save_state(folder, run, prior, optimizer, tokenizer)
-            report(row, writer, progress)
+            report(row, writer, progress, task.unit)
             if on_epoch:
                 on_epoch(run["history"])
     accelerator.wait_for_everyone()
@@ -229,28 +253,28 @@ def tensorboard(log_dir):
     return SummaryWriter(log_dir)
 
 
-def report(row, writer, shown):
-    """One line an epoch, and the same numbers for TensorBoard."""
+def report(row, writer, shown, unit):
+    """One line an epoch, and all its numbers for TensorBoard."""
     if shown:
-        print(f"epoch {row['epoch']}: train {row['train']:.4f}, validation "
-              f"{row['valid']:.4f} bits a token", flush=True)
+        print(f"epoch {row['epoch']}: train {row['train']:.5g}, validation "
+              f"{row['valid']:.5g} {unit}", flush=True)
     if writer:
-        for name in ("train", "valid", "lr"):
+        for name in set(row) - {"epoch"}:
             writer.add_scalar(name, row[name], row["epoch"])
         writer.flush()
 
 
-def save_weights(folder, run, tensors, about):
+def save_weights(folder, run, tensors, about, name):
     """last.safetensors, best.safetensors if it is the best, history.json."""
     row = run["history"][-1]
     provenance = {**about, "recipe": run["recipe"],
                   "epochs_done": row["epoch"],
                   "seconds": round(run["seconds"]),
-                  "valid_bits_per_token": row["valid"],
-                  "train_bits_per_token": row["train"]}
+                  f"valid_{name}": row["valid"],
+                  f"train_{name}": row["train"]}
     best = min(run["history"], key=lambda row: row["valid"])
-    for name in ("last", "best") if row is best else ("last",):
-        weights.save(Path(folder) / f"{name}.safetensors",
+    for which in ("last", "best") if row is best else ("last",):
+        weights.save(Path(folder) / f"{which}.safetensors",
                      tensors, run["config"], provenance)
     with weights.atomic(Path(folder) / "history.json") as path:
         path.write_text(json.dumps(run["history"], indent=1))

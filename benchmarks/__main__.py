@@ -18,7 +18,7 @@ from pixellab.weights import atomic
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
-TRAIN = ["rate_distortion"]  # these train networks first
+TRAIN = ["rate_distortion", "frame_curves"]  # these train networks first
 NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 
 

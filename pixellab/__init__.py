@@ -2,6 +2,7 @@
 
 from pixellab import (
     classify,
+    codec,
     data,
     figures,
     likelihood,
@@ -15,6 +16,6 @@ from pixellab.model import ImageModel, load, models
 from pixellab.scale import scale
 
 __version__ = "0.1.0"
-__all__ = ["ImageModel", "classify", "data", "figures", "glue",
+__all__ = ["ImageModel", "classify", "codec", "data", "figures", "glue",
            "likelihood", "load", "measures", "models", "sampling", "scale",
            "training", "weights"]

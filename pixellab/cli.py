@@ -1,7 +1,9 @@
 """The command line: models, sample, complete, train, tokenize, compress..."""
 
 import argparse
+import contextlib
 import dataclasses
+import functools
 import os
 import sys
 import time
@@ -13,7 +15,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from pixellab import data, figures, measures, training, weights
+from pixellab import codec, data, figures, measures, training, weights
 from pixellab.model import (
     PART,
     ImageModel,
@@ -125,6 +127,23 @@ def parser():
                          help="bsq: resize pictures of another size")
     command.add_argument("--weights", help="bsq: a tokenizer of one's own")
     command.set_defaults(command=tokenize)
+
+    command = commands.add_parser("compress", help="pictures to small files")
+    command.add_argument("images", nargs="+", metavar="IN",
+                         help="a picture of the model's size")
+    command.add_argument("--model", default="bsq", help="a shipped model "
+                         "(default: %(default)s)")
+    command.add_argument("--label", type=int, help="their class, if known")
+    command.add_argument("--resize", action="store_true",
+                         help="resize pictures of another size")
+    command.set_defaults(command=compress)
+    decoder = commands.add_parser("decompress", help="and back")
+    decoder.add_argument("files", nargs="+", metavar="IN", help="a file that "
+                         "`compress` wrote")
+    decoder.set_defaults(command=decompress)
+    for one in (command, decoder):
+        one.add_argument("--out", default="out", help="folder to write into")
+        one.add_argument("--weights", help="a weight file of one's own")
 
     command = commands.add_parser("train", help="train a model")
     command.add_argument("name", choices=TRAINABLE)
@@ -351,6 +370,63 @@ def read_image(path, tokenizer, resize=False):
                          f"({error})") from None
 
 
+# --------------------------------------------- compress and decompress
+
+def compress(options):
+    """IN.pbp for each picture."""
+    model = load(options.weights or options.model, "cpu")
+    model.label_tensor([options.label], 1)  # mistakes first
+    pictures = {path: read_image(path, model.tokenizer, options.resize)
+                for path in options.images}
+    names, out = unique_names(options.images), writable(options.out)
+    total = 0
+    for path, name in zip(tqdm(options.images), names, strict=True):
+        blob = model.compress(pictures[path], options.label)
+        with weights.atomic(out / f"{name}.pbp") as part:
+            part.write_bytes(blob)
+        total += len(blob)
+    print(f"{len(names)} files in {out}, {total / len(names):.1f} bytes each")
+
+
+def decompress(options):
+    """IN.png for each file."""
+    blobs = {}
+    for path in options.files:
+        blobs[path] = Path(path).read_bytes()
+        with explained_for(path):
+            model = codec.unpack(blobs[path])[0].model
+        if not (model or options.weights):
+            raise ValueError(f"{path} was made by weights that do not ship: "
+                             "give them by --weights")
+    names, out = unique_names(options.files), writable(options.out)
+    opened = functools.lru_cache(lambda name: load(name, "cpu"))
+    for path, name in zip(tqdm(options.files), names, strict=True):
+        header = codec.unpack(blobs[path])[0]
+        with explained_for(path):
+            image = opened(options.weights or header.model).decompress(
+                blobs[path])
+        write([image.numpy()], [name], out)
+    print(f"{len(names)} images in {out}")
+
+
+@contextlib.contextmanager
+def explained_for(path):
+    """Errors that begin with the file they are about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def unique_names(paths):
+    """The files' names without folder and ending; none may come twice."""
+    names = [Path(path).stem for path in paths]
+    if len(set(names)) < len(names):
+        raise ValueError("two inputs have the same name, and one would "
+                         "overwrite the other: rename one")
+    return names
+
+
 # --------------------------------------------------- tokenize and train
 
 def tokenize(options):
@@ -444,7 +520,8 @@ def new_prior(options, tokenizer):
                                  if width % h == 0)
     layers = options.layers or (2 if options.name == "gpt" else 3)
     return GPT(vocabulary, tokenizer.grid, width, layers, heads,
-               dropout=options.dropout or 0.0)
+               dropout=options.dropout or 0.0,
+               num_classes=0 if options.name == "bsq" else 10)
 
 
 def read_recipe(options, stored):

@@ -6,10 +6,10 @@ twice); then a small transformer (2 layers, 96 features) once over the 11,000.
 On the 256 validation frames: the squared error, the bits a frame if each code
 is coded by how often it occurs (entropy), and by the transformer
 (cross-entropy); on 32 of them real files, decoded again and compared.
-Ablation: 10 signs, one thing left out; the bits are those of the small causal
-network that is trained beside every BSQ. Equal and short training for all,
-far less than the shipped model had. Finished runs are kept in
-runs/frame_curves (delete it to measure all anew).
+Ablation: the point of 10 signs with one thing left out; its bits are those of
+the small causal network that is trained beside every BSQ. Equal and short
+training for all, far less than the shipped model had. Finished runs are kept
+in runs/frame_curves (delete it to measure all anew).
 """
 
 import functools
@@ -28,7 +28,6 @@ from pixellab.weights import atomic
 
 POINTS = {6: 8e-4, 8: 4e-4, 10: 1.2e-4, 12: 3e-5}  # signs: weight of the rate
 ABLATION = {
-    "everything": {},
     "no rate term": {"rate_weight": 0.0},
     "no entropy terms": {"entropy_weight": 0.0},
     "encoder sees its patch alone": {"encoder_blocks": 0},
@@ -114,8 +113,8 @@ def measure():
     points = [kept(f"{bits}_{weight}",
                    functools.partial(point, bits, weight))
               for bits, weight in POINTS.items()]
-    ablation = [{"what": what, **kept(
-        what, lambda folder, change=change: learn(folder, **change)[0])}
-        for what, change in ABLATION.items()]
+    ablation = [{"what": "everything", **points[2]}] + [
+        {"what": what, **kept(what, lambda folder, change=change: learn(
+            folder, **change)[0])} for what, change in ABLATION.items()]
     return {"frames": len(frames("valid")), "frames_trained_on": FRAMES,
             "points": points, "ablation": ablation}

@@ -491,11 +491,22 @@ TRAINABLE = {
     "symbols": (data.mnist, "MNIST, 30x30, rounded"),
     "patches": (data.mnist, "MNIST, 256 levels"),
     "bsq": (frames, "SuperTuxKart frames, 150x100")}
-FIELDS = [field.name for field in dataclasses.fields(training.Recipe)]
-SHAPE = ["width", "layers", "heads", "dropout"]
-TOKENIZER = ["patch", "codebook_size", "bits", "rate_weight", "stage",
-             "tokenizer", "tokens"]
-OF_PATCHES = {"patch", "codebook_size", "stage", "tokenizer"}
+
+RECIPE = {field.name for field in dataclasses.fields(training.Recipe)}
+PRIOR = RECIPE | {"log_dir", "width", "layers", "shifts"}
+TRANSFORMER = PRIOR | {"heads", "dropout"}
+JOBS = {  # what each takes, beside --limit, --out, --device and so on
+    "pixelcnn": PRIOR, "pixelcnn-binary": PRIOR,
+    "gpt": TRANSFORMER, "symbols": TRANSFORMER,
+    "patches": TRANSFORMER | {"patch", "codebook_size", "tokenizer"},
+    "patches --stage tokenizer": {"patch", "codebook_size", "seed"},
+    "patches --stage prior": TRANSFORMER | {"tokenizer"},
+    "bsq --stage autoencoder": RECIPE | {"log_dir", "width", "patch", "bits"},
+    "bsq --stage tokenizer": RECIPE | {"log_dir", "width", "patch", "bits",
+                                       "rate_weight"},
+    "bsq --stage prior": TRANSFORMER - {"shifts"} | {"tokenizer", "tokens"}}
+STORED = {"width", "layers", "heads", "dropout", "patch", "codebook_size",
+          "bits", "tokenizer"}  # decided where weights are given
 
 
 def new_tokenizer(options):
@@ -526,32 +537,34 @@ def new_prior(options, tokenizer):
 
 def read_recipe(options, stored):
     """The stored recipe, or the defaults, with what the options change."""
-    given = {name: getattr(options, name) for name in FIELDS
+    given = {name: getattr(options, name) for name in RECIPE
              if getattr(options, name) is not None}
-    if stored and set(stored) != set(FIELDS):
+    if stored and set(stored) != RECIPE:
         raise ValueError("this run was begun by another version: start anew")
     return training.Recipe(**{**stored, **given})
 
 
 def check_flags(options):
     """ValueError for a flag that would be ignored, or one that is missing."""
-    learns = options.stage in ("autoencoder", "tokenizer")  # no prior
-    if options.resume and (options.weights or options.out):
-        raise ValueError("--resume goes on in its folder: leave out "
-                         "--weights and --out")
-    if options.resume and options.shifts is not None:
-        raise ValueError("--shifts is decided by the run: leave it out")
-    given = [name for name in (*FIELDS, *SHAPE, *TOKENIZER, "shifts",
-                               "log_dir")
-             if getattr(options, name) is not None]
-    for name in given:
-        why = why_not(name, options, learns)
-        if why:
-            raise ValueError(f"--{name.replace('_', '-')} is {why}: leave it "
-                             "out")
-    if options.name == "bsq" and not (options.stage or options.resume):
-        raise ValueError("bsq is trained step by step: --stage tokenizer, "
-                         "then --stage prior")
+    job = options.name
+    if options.resume:
+        allowed, job = RECIPE | {"log_dir"}, "a run that goes on"
+        if options.weights or options.out or options.stage:
+            raise ValueError("--resume goes on in its folder: leave out "
+                             "--weights, --out and --stage")
+    else:
+        if options.stage:
+            job += f" --stage {options.stage}"
+        if job not in JOBS:
+            raise ValueError(f"there is no `train {job}`: use one of "
+                             + ", ".join(name for name in JOBS if
+                                         name.startswith(options.name)))
+        allowed = JOBS[job] - (STORED if options.weights else set())
+        job = f"`train {job}`" + " with --weights" * bool(options.weights)
+    for name in sorted(set().union(*JOBS.values()) - allowed):
+        if getattr(options, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is not for {job}: "
+                             "leave it out")
     if options.stage == "prior" and not (
             options.tokenizer or options.tokens or options.weights):
         raise ValueError("--stage prior needs a tokenizer: --tokenizer FILE"
@@ -559,35 +572,6 @@ def check_flags(options):
     if options.tokenizer and options.tokens:
         raise ValueError("--tokens brings its tokenizer: leave out "
                          "--tokenizer")
-
-
-def why_not(name, options, learns):
-    """Why a flag means nothing here, or None."""
-    bsq = options.name == "bsq"
-    if name in TOKENIZER and not bsq and not (
-            options.name == "patches" and name in OF_PATCHES):
-        return "for patches or bsq" if name in OF_PATCHES else "for bsq"
-    if name == "stage" and options.stage == "autoencoder" and not bsq:
-        return "tokenizer or prior for patches"
-    if bsq and name in ("codebook_size", "shifts"):
-        return "not for bsq"
-    if options.resume and name in (*SHAPE, *TOKENIZER):
-        return "decided by the stored run"
-    if options.weights and name in (*SHAPE, *TOKENIZER) and not (
-            bsq and name in ("stage", "rate_weight", "tokens")):
-        return "decided by the stored weights"
-    if name in ("heads", "dropout") and options.name.startswith("pixelcnn"):
-        return "for transformers"
-    if learns and name in ("layers", "heads", "dropout", "tokenizer",
-                           "tokens"):
-        return "for the prior"
-    if learns and not bsq and name in (*FIELDS, *SHAPE, "shifts",
-                                       "log_dir") and name != "seed":
-        return "for the prior"
-    if bsq and options.stage == "prior" and name in ("patch", "bits",
-                                                     "rate_weight"):
-        return "decided by the tokenizer"
-    return None
 
 
 def stored_tokenizer(options):
@@ -622,6 +606,11 @@ def told(about):
             f"{about['valid_entropy_per_token']:.4f} bits a token without a "
             f"prior, {about['valid_codes_used']:.1%} of the codes used, "
             "validation")
+
+
+def same_tensors(one, other):
+    return one.keys() == other.keys() and all(
+        torch.equal(one[key], other[key]) for key in one)
 
 
 def learn_tokenizer(tokenizer, seed, split, about, folder):
@@ -661,6 +650,11 @@ def begin(options, folder, split):
         model = load(options.weights, "cpu")
         if model.provenance.get("name") != options.name:
             raise ValueError(f"{options.weights} is no {options.name}")
+        if options.tokens and not same_tensors(
+                learned(model.tokenizer),
+                learned(load_tokenizer(options.tokens)[0])):
+            raise ValueError(f"{options.tokens} was made by another tokenizer "
+                             f"than that of {options.weights}")
         if "tokenizer" in model.provenance:
             about["tokenizer"] = model.provenance["tokenizer"]
         about["started_from"] = model.provenance

@@ -266,6 +266,16 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
                    tmp_path / "p" / "best.safetensors", "--out",
                    tmp_path / "s", "--device", "cpu") == 0
     assert len(list((tmp_path / "s").glob("bsq_?.png"))) == 2
+    more = ("train", "bsq", "--stage", "prior", "--weights",
+            tmp_path / "p" / "best.safetensors", "--tokens")
+    assert command(*more, tmp_path / "tokens.safetensors", *short,
+                   "--out", tmp_path / "more") == 0
+    tensors["tokenizer.encoder.0.bias"] += 1
+    weights.save(tmp_path / "other.safetensors", tensors,
+                 *weights.load(tmp_path / "tokens.safetensors")[1:])
+    assert command(*more, tmp_path / "other.safetensors", *short,
+                   "--out", tmp_path / "no") == 2
+    assert "another tokenizer" in capsys.readouterr().err
 
 
 def test_a_killed_tokenizer_goes_on(sample_data, tmp_path, capsys):
@@ -281,11 +291,12 @@ def test_a_killed_tokenizer_goes_on(sample_data, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words, hint", [
-    ((), "step by step"), (("--stage", "prior"), "needs a tokenizer"),
-    (("--stage", "tokenizer", "--shifts", 1), "not for bsq"),
-    (("--stage", "tokenizer", "--layers", 2), "for the prior"),
-    (("--stage", "tokenizer", "--codebook-size", 9), "not for bsq"),
-    (("--stage", "prior", "--bits", 9, "--tokens", "x"), "by the tokenizer"),
+    ((), "there is no `train bsq`: use one of bsq --stage autoencoder"),
+    (("--stage", "prior"), "needs a tokenizer"),
+    (("--stage", "tokenizer", "--shifts", 1), "is not for"),
+    (("--stage", "tokenizer", "--layers", 2), "is not for"),
+    (("--stage", "tokenizer", "--codebook-size", 9), "is not for"),
+    (("--stage", "prior", "--bits", 9, "--tokens", "x"), "is not for"),
     (("--stage", "prior", "--tokens", "a", "--tokenizer", "b"), "leave out"),
     (("--stage", "prior", "--tokens", "no.safetensors"), "no model"),
     (("--stage", "prior", "--tokens", "patches"), "holds no tok"),

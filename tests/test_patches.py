@@ -357,21 +357,21 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
     (["--patch", "3"], "patch is 3"),
     (["--codebook-size", "5000", "--limit", "50",
       "--batch-size", "16"], "different patches"),
-    (["--stage", "prior"], "needs a codebook"),
+    (["--stage", "prior"], "needs a tokenizer"),
     (["--tokenizer", "nowhere.safetensors"], "nowhere.safetensors"),
-    (["--tokenizer", "gpt"], "no codebook of patches"),
+    (["--tokenizer", "gpt"], "no tokenizer of patches"),
     (["--tokenizer", "BOOK", "--patch", "7"], "has patch 4, not 7"),
     (["--tokenizer", "BOOK", "--codebook-size", "9"], "codebook_size 16"),
-    (["--tokenizer", "BOOK", "--stage", "tokenizer"], "leave out"),
-    (["--stage", "tokenizer", "--width", "8"], "for the prior"),
+    (["--tokenizer", "BOOK", "--stage", "tokenizer"], "is not for"),
+    (["--stage", "tokenizer", "--width", "8"], "is not for"),
     (["--weights", "gpt"], "is no patches"),
     (["--weights", "gpt", "--patch", "7"], "leave it out"),
     (["--out", "FOLDER", "--stage", "tokenizer"], "is there: go on"),
     (["--width", "10", "--heads", "3"], "multiple of the 3 heads"),
     (["--limit", "20", "--batch-size", "50"], "only 20 training images"),
     (["--out", "BOOK/x"], "tokenizer.safetensors"),
-    (["--stage", "tokenizer", "--epochs", "2"], "for the prior"),
-    (["--stage", "tokenizer", "--shifts", "1"], "for the prior"),
+    (["--stage", "tokenizer", "--epochs", "2"], "is not for"),
+    (["--stage", "tokenizer", "--shifts", "1"], "is not for"),
     (["--resume", "FOLDER", "--out", "other"], "leave out"),
     (["--seed", "-1"], "seed is -1"), (["--seed", "5000000000"], "seed is 5"),
     (["--dropout", "1.5"], "--dropout")])
@@ -395,7 +395,7 @@ def test_bad_flags_are_one_line(tmp_path, sample_data, capsys, monkeypatch,
 
 def test_flags_of_patches_are_for_patches(capsys):
     assert main(["train", "gpt", "--patch", "4"]) == 2
-    assert "--patch is for patches" in capsys.readouterr().err
+    assert "--patch is not for `train gpt`" in capsys.readouterr().err
 
 
 # ------------------------------------------------------ shipped weights

@@ -30,6 +30,7 @@ POINTS = {6: 8e-4, 8: 4e-4, 10: 1.2e-4, 12: 3e-5}  # signs: weight of the rate
 ABLATION = {
     "no rate term": {"rate_weight": 0.0},
     "no entropy terms": {"entropy_weight": 0.0},
+    "encoder sees its patch alone": {"encoder_blocks": 0},
     "both see their patch alone": {"encoder_blocks": 0, "decoder_blocks": 0}}
 FRAMES = 11_000
 TOKENIZER = training.Recipe(epochs=2, lr=2.5e-3, gamma=0.15, warmup=100,

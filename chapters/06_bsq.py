@@ -1170,30 +1170,35 @@ import contextlib
 
 import constriction
 
-Categorical = constriction.stream.model.Categorical
+
+def as_models(shares):
+    """Tables of shares (T, V) as the coder wants them."""
+    return [constriction.stream.model.Categorical(row / 2 ** 24, perfect=True)
+            for row in shares]
 
 
-def to_payload(line, shares):
-    """Range-code tokens (T,) with tables of shares (T, V): bytes."""
+def to_payload(line, models):
+    """Range-code tokens (T,), each by its table: bytes."""
     coder = constriction.stream.queue.RangeEncoder()
-    for token, row in zip(line.tolist(), shares):
-        coder.encode(token, Categorical(row / 2 ** 24, perfect=True))
+    for token, table in zip(line.tolist(), models):
+        coder.encode(token, table)
     return coder.get_compressed().astype(">u4").tobytes()
 
 
-def from_payload(payload, shares):
+def from_payload(payload, models):
     """The opposite, until it is done or the coder sees nonsense."""
     coder, found = pl.codec.decoder(payload), []
     with contextlib.suppress(AssertionError):
-        for row in shares:
-            found.append(int(coder.decode(
-                Categorical(row / 2 ** 24, perfect=True))))
+        for table in models:
+            found.append(int(coder.decode(table)))
     return found
 
 
-payload = to_payload(line[0], stepped)
-assert from_payload(payload, stepped) == line[0].tolist()
-wrong = from_payload(payload, shares)
+# %%
+its_own = as_models(stepped)
+payload = to_payload(line[0], its_own)
+assert from_payload(payload, its_own) == line[0].tolist()
+wrong = from_payload(payload, as_models(shares))
 hits = [a == b for a, b in zip(wrong, line[0].tolist())]
 first_wrong = hits.index(False) if False in hits else len(hits)
 print(f"first wrong token: {first_wrong}; right ones after it: "
@@ -1589,7 +1594,7 @@ pl.glue("bsq_strongest", strongest)
 pl.glue("bsq_needed", f"{needed[strongest]:.0f}")
 pl.glue("bsq_megabytes", f"{megabytes:.1f}")
 pl.glue("bsq_pays", f"after {1e6 * megabytes / saved_each:,.0f} frames"
-        if saved_each > 1 else "never")
+        if saved_each > 1 else "at no number of frames")
 pl.glue("bsq_webp_ms", f"{webp_ms:.0f}")
 pl.glue("bsq_rd_encode", f"{ours['encode_seconds']:.1f}")
 pl.glue("bsq_rd_decode", f"{ours['decode_seconds']:.1f}")

@@ -1173,8 +1173,7 @@ import constriction
 
 def as_models(shares):
     """Tables of shares (T, V) as the coder wants them."""
-    return [constriction.stream.model.Categorical(row / 2 ** 24, perfect=True)
-            for row in shares]
+    return [pl.codec.distribution(row) for row in shares]
 
 
 def to_payload(line, models):

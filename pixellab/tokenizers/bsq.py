@@ -209,8 +209,9 @@ def entropies(u, bits):
 
     Each coordinate of u is read as a soft sign: p = sigmoid(4 sqrt(bits) u).
     Low where each sign is sure (the first term) and, over the batch, as
-    often + as - (the second). The paper sums over all 2^bits codes; for
-    independent signs that is the sum over the signs.
+    often + as - (the second). Given u the signs are independent, and their
+    entropies add up to that of the code; on average over u they are not, and
+    the second sum is an upper bound.
     """
     p = torch.sigmoid(4 * bits ** 0.5 * u)
     return binary_entropy(p).mean() - binary_entropy(

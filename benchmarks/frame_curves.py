@@ -1,7 +1,7 @@
 """What do bits buy on frames, and what makes the codes of BSQ cheap?
 
 Points: BSQ with 6 to 12 signs a patch and a weight of the rate that falls as
-the signs grow in number, trained on 22,000 SuperTuxKart frames (the 11,000
+the signs grow in number, trained on the 11,000 SuperTuxKart frames (seen
 twice); then a small transformer (2 layers, 96 features) once over the 11,000.
 On the 256 validation frames: the squared error, the bits a frame if each code
 is coded by how often it occurs (entropy), and by the transformer

@@ -1,12 +1,13 @@
 """How large is a SuperTuxKart frame: bsq beside JPEG, WebP and AVIF?
 
-The 256 validation frames (no model trained on them). Ours: real files, each
+The 256 validation frames (none was trained on; the epoch of a run that ships
+is chosen by them). Ours: real files, each
 decoded again and compared; time of one thread, medians. The others as Pillow
 writes them: JPEG optimised, WebP method 6, AVIF speed 4, and WebP of the frame
 at half its size, enlarged again, which goes smaller than WebP can: mean bytes
 of whole files, the bytes of a file of one grey (their fixed part), and the
-mean squared error of brightness from 0 to 1. At equal bytes the others' points
-are joined by straight lines, decibels over bytes.
+mean squared error of red, green and blue from 0 to 1. At equal bytes the
+others' points are joined by straight lines, decibels over bytes.
 """
 
 import io

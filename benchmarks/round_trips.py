@@ -5,9 +5,9 @@
 their labels, decoded by one fresh process a model, compared with what
 `reconstruct` says (with the image itself where nothing is lost). Overhead:
 the coded bytes, header and checksums apart, over the model's cross-entropy.
-Then damaged files, 600 a model: cut, one bit flipped, bytes put in, other
-weights' files, no files at all. Finished models are kept in runs/round_trips
-(delete it to measure all anew).
+Then damaged files, 600 a model, by chance: cut, one bit flipped, bytes put in,
+another model's file, random bytes. Finished models are kept in
+runs/round_trips (delete it to measure all anew).
 """
 
 import json
@@ -104,7 +104,8 @@ def measure():
                for name in ("patches", "symbols")}
     results = {}
     for name in models():
-        path = Path("runs/round_trips") / f"{name}.json"
+        weights = load(name, device="cpu").fingerprint().hex()
+        path = Path("runs/round_trips") / f"{name}_{weights}.json"
         if not path.exists():
             found = try_out(name, foreign["symbols" if name == "patches"
                                           else "patches"])

@@ -113,10 +113,10 @@ def parser():
     command = commands.add_parser("tokenize", help="write a data set as "
                                   "tokens")
     command.add_argument("name", choices=("symbols", "bsq"))
-    command.add_argument("folder", nargs="?", metavar="DIR", help="bsq: where "
-                         "train/ and valid/ are (default: SuperTuxKart)")
-    command.add_argument("out", metavar="OUT", help="symbols: a text file, "
-                         "one line a digit; bsq: a .safetensors file")
+    command.add_argument("paths", nargs="+", metavar="[DIR] OUT", help="bsq: "
+                         "where train/ and valid/ are (default: SuperTuxKart)"
+                         " and a .safetensors file; symbols: a text file, one "
+                         "line a digit")
     command.add_argument("--split", choices=data.SPLITS,
                          help="symbols: which digits (default: train)")
     command.add_argument("--limit", type=number(int, 1, 10**9),
@@ -365,7 +365,7 @@ def read_image(path, tokenizer, resize=False):
             if image.size not in sizes:
                 image = image.resize((width, height))
             return np.array(image)
-    except (OSError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a picture that can be read "
                          f"({error})") from None
 
@@ -389,23 +389,25 @@ def compress(options):
 
 
 def decompress(options):
-    """IN.png for each file."""
-    blobs = {}
-    for path in options.files:
-        blobs[path] = Path(path).read_bytes()
+    """IN.png for each file. All are looked at before any is decoded."""
+    opened, jobs = functools.lru_cache(lambda name: load(name, "cpu")), []
+    names, out = unique_names(options.files), Path(options.out)
+    for path, name in zip(options.files, names, strict=True):
+        blob = Path(path).read_bytes()
         with explained_for(path):
-            model = codec.unpack(blobs[path])[0].model
-        if not (model or options.weights):
-            raise ValueError(f"{path} was made by weights that do not ship: "
-                             "give them by --weights")
-    names, out = unique_names(options.files), writable(options.out)
-    opened = functools.lru_cache(lambda name: load(name, "cpu"))
-    for path, name in zip(tqdm(options.files), names, strict=True):
-        header = codec.unpack(blobs[path])[0]
+            maker = options.weights or codec.unpack(blob)[0].model
+            if not maker:
+                raise ValueError("it was made by weights that do not ship: "
+                                 "give them by --weights")
+            opened(maker).open(blob)
+        if (out / f"{name}.png").exists():
+            raise ValueError(f"{out / name}.png is there: choose another "
+                             "--out")
+        jobs.append((path, name, opened(maker), blob))
+    writable(out)
+    for path, name, model, blob in tqdm(jobs):
         with explained_for(path):
-            image = opened(options.weights or header.model).decompress(
-                blobs[path])
-        write([image.numpy()], [name], out)
+            write([model.decompress(blob).numpy()], [name], out)
     print(f"{len(names)} images in {out}")
 
 
@@ -431,8 +433,12 @@ def unique_names(paths):
 
 def tokenize(options):
     """A data set as tokens: text of symbols, or what `--tokens` reads."""
-    out, of_frames = Path(options.out), ("folder", "mirror", "resize",
-                                         "weights")
+    of_frames = ("folder", "mirror", "resize", "weights")
+    *folder, out = map(Path, options.paths)
+    if len(folder) > 1:
+        raise ValueError(f"{len(options.paths)} paths were given: DIR and OUT "
+                         "are enough")
+    options.folder = folder[0] if folder else None
     if out.is_dir():
         raise ValueError(f"{out} is a folder: name a file")
     for name in of_frames if options.name == "symbols" else ("split",):
@@ -450,7 +456,7 @@ def tokenize(options):
 
 def tokenize_frames(options, out):
     """Tokens of train/ and valid/ beside the tokenizer that made them."""
-    tokenizer, about = load_tokenizer(options.weights or "bsq")
+    tokenizer, about = typed_tokenizer(options.weights or "bsq", BSQ)
     found = {}
     for split in ("train", "valid"):
         paths = data.frame_paths(split, options.folder)[:options.limit]
@@ -465,8 +471,10 @@ def tokenize_frames(options, out):
             elif options.mirror:
                 codes.append(tokenizer.encode(frame.flip(2)))
         found[split] = torch.cat(codes).to(torch.int16)  # bits <= 15
-    about = {**about.get("tokenizer", about), "mirrored": options.mirror,
-             "valid_squared_error": torch.cat(errors).mean().item()}
+    about = {**about, "data": TRAINABLE["bsq"][1], "mirrored": options.mirror,
+             **scores(tokenizer, found["valid"], torch.cat(errors))}
+    if options.folder:
+        about["data"] = f"pictures in {options.folder.name}"
     weights.save(out, {**learned(tokenizer), **found},
                  {"tokenizer": describe(tokenizer)}, about)
     print(f"{len(found['train'])} training and {len(found['valid'])} "
@@ -548,7 +556,7 @@ def check_flags(options):
     """ValueError for a flag that would be ignored, or one that is missing."""
     job = options.name
     if options.resume:
-        allowed, job = RECIPE | {"log_dir"}, "a run that goes on"
+        allowed, job = RECIPE | {"log_dir", "tokens"}, "a run that goes on"
         if options.weights or options.out or options.stage:
             raise ValueError("--resume goes on in its folder: leave out "
                              "--weights, --out and --stage")
@@ -577,24 +585,35 @@ def check_flags(options):
 def stored_tokenizer(options):
     """(the tokenizer of --tokenizer, its history), as the options ask."""
     path = options.tokenizer or options.tokens
-    tokenizer, about = load_tokenizer(path)
-    wanted = BSQ if options.name == "bsq" else Patches
-    if type(tokenizer) is not wanted:
-        raise ValueError(f"{path} holds no tokenizer of {options.name}")
+    tokenizer, about = typed_tokenizer(
+        path, BSQ if options.name == "bsq" else Patches)
     for name in ("patch", "codebook_size"):
         asked, there = getattr(options, name), tokenizer.config.get(name)
         if asked not in (None, there):
             raise ValueError(
                 f"{path} has {name} {there}, not {asked}: use another file, "
                 "or learn one with --stage tokenizer")
+    return tokenizer, about
+
+
+def typed_tokenizer(path, kind):
+    """(a stored tokenizer of that class, its own history)."""
+    tokenizer, about = load_tokenizer(path)
+    if type(tokenizer) is not kind:
+        raise ValueError(f"{path} holds no tokenizer of "
+                         f"{kind.__name__.lower()}")
     return tokenizer, about.get("tokenizer", about)
 
 
 def measured(tokenizer, images):
     """What a header says of a tokenizer: squared error, bits, entries."""
     codes = tokenizer.encode(images)
-    error = measures.mean_squared_error(images, tokenizer.decode(codes))
-    return {"valid_squared_error": error.mean().item(),
+    return scores(tokenizer, codes, measures.mean_squared_error(
+        images, tokenizer.decode(codes)))
+
+
+def scores(tokenizer, codes, errors):
+    return {"valid_squared_error": errors.mean().item(),
             "valid_entropy_per_token": measures.entropy(codes),
             "valid_codes_used": measures.codebook_usage(
                 codes, tokenizer.vocabulary)}
@@ -608,9 +627,15 @@ def told(about):
             "validation")
 
 
-def same_tensors(one, other):
-    return one.keys() == other.keys() and all(
-        torch.equal(one[key], other[key]) for key in one)
+def check_tokens(options, tokenizer, place):
+    """ValueError where --tokens come from another tokenizer than this."""
+    if options.tokens:
+        mine = learned(tokenizer)
+        theirs = learned(load_tokenizer(options.tokens)[0])
+        if mine.keys() != theirs.keys() or not all(
+                torch.equal(mine[key], theirs[key]) for key in mine):
+            raise ValueError(f"{options.tokens} was made by another tokenizer "
+                             f"than that of {place}")
 
 
 def learn_tokenizer(tokenizer, seed, split, about, folder):
@@ -644,17 +669,14 @@ def begin(options, folder, split):
         run, config = state["run"], state["run"]["config"]
         model = ImageModel(restore_tokenizer(state["tokenizer"], config),
                            build("priors", config["prior"]))
+        check_tokens(options, model.tokenizer, folder)
         return model, read_recipe(options, run["recipe"]), run["about"]
     recipe = read_recipe(options, {})
     if options.weights:
         model = load(options.weights, "cpu")
         if model.provenance.get("name") != options.name:
             raise ValueError(f"{options.weights} is no {options.name}")
-        if options.tokens and not same_tensors(
-                learned(model.tokenizer),
-                learned(load_tokenizer(options.tokens)[0])):
-            raise ValueError(f"{options.tokens} was made by another tokenizer "
-                             f"than that of {options.weights}")
+        check_tokens(options, model.tokenizer, options.weights)
         if "tokenizer" in model.provenance:
             about["tokenizer"] = model.provenance["tokenizer"]
         about["started_from"] = model.provenance
@@ -662,6 +684,8 @@ def begin(options, folder, split):
     prior, stored = None, options.tokenizer or options.tokens
     if stored:
         tokenizer, about["tokenizer"] = stored_tokenizer(options)
+        if options.tokens:
+            about["data"] = about["tokenizer"]["data"]
     else:
         tokenizer = new_tokenizer(options)
     if options.stage != "tokenizer":  # mistakes first, then the long work
@@ -737,15 +761,16 @@ def train_bsq(options, folder):
         recipe = read_recipe(options, {})
         torch.manual_seed(recipe.seed)
         if options.weights:
-            tokenizer, about["started_from"] = load_tokenizer(options.weights)
+            tokenizer, about["started_from"] = typed_tokenizer(
+                options.weights, BSQ)
         else:
             tokenizer = BSQ(options.patch or 5, options.bits or 10,
                             features=options.width or 96)
-        config = {"tokenizer": describe(tokenizer), "objective": {
-            "quantized": options.stage == "tokenizer"}}
+        config = {"objective": {"quantized": options.stage == "tokenizer"}}
         if options.rate_weight is not None:
             config["objective"]["rate_weight"] = options.rate_weight
     net = RateDistortion(tokenizer, **config["objective"])
+    config = {"tokenizer": describe(tokenizer), "objective": net.config}
     split = splitter(options)
     sets = [(x, torch.zeros(len(x), dtype=torch.int64))
             for x in (split("train")[0], split("valid")[0])]
@@ -817,7 +842,7 @@ def train_prior(options, folder):
     distortion = {}
     if options.tokens:
         key = "valid_squared_error"
-        distortion[key] = about["tokenizer"][key]
+        distortion[key] = load_tokenizer(options.tokens)[1][key]
     else:
         for name in ("valid", "test") if test_set else ("valid",):
             distortion[f"{name}_squared_error"] = model.distortion(

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from pixellab import sampling
+from pixellab.scale import exactly
 
 MODELS = ("pixelcnn", "gpt", "symbols", "patches", "bsq", "pixelcnn-binary",
           "gpt-live")
@@ -99,7 +100,7 @@ def frequencies(logits):
 
 
 def distribution(counts):
-    """These frequencies, as constriction wants them.
+    """These frequencies to within 1, as constriction wants them.
 
     It gives every token 1 and shares out the other TOTAL - V in proportion,
     so it gets the counts less 1. (To hand it counts / TOTAL costs up to a bit
@@ -111,17 +112,6 @@ def distribution(counts):
         (counts - 1) / (TOTAL - len(counts)), perfect=False)
 
 
-@contextlib.contextmanager
-def one_thread():
-    """More threads may add in another order, and round differently."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def walk(prior, label, length, choose):
     """Step through all places; choose(distribution) names each token.
 
@@ -129,7 +119,7 @@ def walk(prior, label, length, choose):
     """
     if next(prior.parameters()).device.type != "cpu":
         prior = copy.deepcopy(prior).cpu()
-    with one_thread():
+    with exactly():
         state, tokens = prior.start(label), []
         for _ in range(length):
             last = torch.tensor(tokens[-1:]) if tokens else None

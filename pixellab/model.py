@@ -7,6 +7,7 @@ import re
 import warnings
 from collections import Counter
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -38,7 +39,9 @@ def load(name_or_path, device=None):
     a device that is not here.
     """
     device = device or best_device()
-    if device != "cpu" and not getattr(torch, device).is_available():
+    here = {"cpu": True, "cuda": torch.cuda.is_available(),
+            "mps": torch.backends.mps.is_available()}
+    if not here.get(device):
         raise ValueError(f"there is no {device} device here: use cpu")
     tensors, config, provenance = weights.load(name_or_path)
     if "prior" not in config:
@@ -138,7 +141,7 @@ def certify(path, valid, test=None, distortion=None, device=None,
 
 
 def is_lossy(tokenizer):
-    """Whether it was learned: the others give every picture back."""
+    """Whether it was learned. (What the others lose, they lose by name.)"""
     return isinstance(tokenizer, nn.Module)
 
 
@@ -292,7 +295,8 @@ class ImageModel:
 
     def complete(self, images, rows, labels=None, temperature=1.0,
                  top_k=None, top_p=None, seed=0, progress=False):
-        """Keep the first `rows` rows of each image and draw the rest.
+        """Keep the first `rows` rows of each image (their tokens, where the
+        tokenizer is lossy) and draw the rest.
 
         uint8 (N, H, W[, 3]) to the same; ValueError for rows outside the
         image or inside a row of tokens.
@@ -370,10 +374,13 @@ class ImageModel:
         itself. A label, where it is known, saves bits. ValueError for
         another size.
         """
-        tokens = self.tokenizer.encode(torch.as_tensor(image)[None])[0]
+        if not torch.is_tensor(image):
+            image = np.asarray(image)
+        tokens = self.tokenizer.encode(image[None])[0]
         known = self.label_tensor([label] if label is not None else None, 1)
         header = codec.Header(self.provenance.get("name"), self.fingerprint(),
-                              label, self.tokenizer.shape)
+                              None if label is None else int(label),
+                              self.tokenizer.shape)
         return codec.pack(header, tokens,
                           codec.encode(self.prior, tokens, known))
 
@@ -384,14 +391,21 @@ class ImageModel:
         of another model or other weights, and one whose maker's arithmetic
         differs from this machine's in a last bit.
         """
+        label, token_sum, payload = self.open(blob)
+        tokens = codec.decode(self.prior, payload, label,
+                              self.tokenizer.length, token_sum)
+        return self.tokenizer.decode(torch.tensor([tokens]))[0]
+
+    def open(self, blob):
+        """(label (1,), checksum, coded tokens) of a file for these weights.
+
+        ValueError as `decompress`, before any decoding.
+        """
         header, token_sum, payload = codec.unpack(bytes(blob))
         if header.weights != self.fingerprint():
             raise ValueError(f"the file was made by {header.model or 'other'} "
                              "weights that are not these: use the same")
-        tokens = codec.decode(
-            self.prior, payload, self.label_tensor([header.label], 1),
-            self.tokenizer.length, token_sum)
-        return self.tokenizer.decode(torch.tensor([tokens]))[0]
+        return self.label_tensor([header.label], 1), token_sum, payload
 
     def fingerprint(self):
         """3 bytes that depend on every weight."""

@@ -1,5 +1,6 @@
 """The one dial: how much a chapter computes, and on which device."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 
@@ -43,3 +44,22 @@ def scale(quick="under a minute", colab="minutes", release="hours"):
     cost = {"quick": quick, "colab": colab, "release": release}[name]
     print(f"scale: {name}, device: {device}, expected time: {cost}")
     return Scale(name, device)
+
+
+@contextlib.contextmanager
+def exactly():
+    """Sums as every process on this machine adds them, whatever was set.
+
+    More threads, autocast or a faster matrix product add in another order or
+    with fewer digits, and round differently: a file would not decode.
+    """
+    threads = torch.get_num_threads()
+    precision = torch.get_float32_matmul_precision()
+    torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast("cpu", enabled=False):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision(precision)

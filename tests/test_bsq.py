@@ -195,6 +195,7 @@ def test_it_learns_and_the_rate_term_saves_bits(sample_data, tmp_path):
     free = learn(tmp_path / "free", 0.0, epochs=12)
     frugal = learn(tmp_path / "frugal", 1e-2, epochs=12)
     assert free[-1]["squared_error"] < 0.5 * free[0]["squared_error"]
+    assert free[-1]["bits_per_token"] < 0.9 * free[0]["bits_per_token"]
     assert frugal[-1]["bits_per_token"] < 0.7 * free[-1]["bits_per_token"]
     whole = learn(tmp_path / "whole", 0.0, quantized=False, epochs=12)
     assert whole[-1]["squared_error"] < free[-1]["squared_error"]
@@ -270,6 +271,14 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
             tmp_path / "p" / "best.safetensors", "--tokens")
     assert command(*more, tmp_path / "tokens.safetensors", *short,
                    "--out", tmp_path / "more") == 0
+    tokens = ("--tokens", tmp_path / "tokens.safetensors")
+    for words in (("--stage", "prior", *short[2:], "--width", 32, "--layers",
+                   1, "--epochs", 2, "--out", tmp_path / "whole"),
+                  (*short[2:], "--epochs", 2, "--resume", tmp_path / "p")):
+        assert command("train", "bsq", *tokens, *words) == 0
+    whole, parts = (weights.load(tmp_path / name / "last.safetensors")[0]
+                    for name in ("whole", "p"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
     tensors["tokenizer.encoder.0.bias"] += 1
     weights.save(tmp_path / "other.safetensors", tensors,
                  *weights.load(tmp_path / "tokens.safetensors")[1:])
@@ -278,7 +287,7 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
     assert "another tokenizer" in capsys.readouterr().err
 
 
-def test_a_killed_tokenizer_goes_on(sample_data, tmp_path, capsys):
+def test_a_tokenizer_that_was_cut_short_goes_on(sample_data, tmp_path, capsys):
     words = ("train", "bsq", "--batch-size", 8, "--device", "cpu", "--limit",
              16)
     first = (*words, "--stage", "tokenizer", "--width", 8, "--bits", 3)
@@ -319,6 +328,12 @@ def test_frames_of_another_size_are_not_tokenized(sample_data, tmp_path,
     assert command("tokenize", "bsq", place, out, "--resize") == 0
     assert command("tokenize", "bsq", tmp_path / "nowhere", out) == 2
     assert command("tokenize", "symbols", place, out) == 2
+    assert command("tokenize", "bsq", "--limit", 1, "--resize", place,
+                   out) == 0  # flags may come first
+    assert command("tokenize", "bsq", "--weights", "patches", place, out) == 2
+    assert command("train", "bsq", "--stage", "tokenizer", "--weights",
+                   "patches", "--out", tmp_path / "run") == 2
+    assert "no tokenizer of bsq" in capsys.readouterr().err
 
 
 # ------------------------------------------------------- what ships with it

@@ -87,7 +87,7 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["train", "gpt", "--weights", "judge"], "draws nothing"),
     (["train", "pixelcnn", "--weights", "pixelcnn-binary"], "is no pixelcnn"),
     (["train", "gpt", "--weights", "gpt", "--width", "8"], "leave it out"),
-    (["train", "pixelcnn", "--heads", "2"], "for transformers"),
+    (["train", "pixelcnn", "--heads", "2"], "is not for"),
     (["train", "gpt", "--warmup", "-5"], "warmup must be"),
     (["sample", "pixelcnn", "--temperature", "nan"], "temperature"),
     (["sample", "pixelcnn", "--top-p", "2"], "top_p"),

@@ -1,5 +1,6 @@
 """Files: the layout by hand, every kind of damage, round trips."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -57,13 +58,15 @@ def test_every_byte_of_the_header(patches, digits):
 def test_a_fingerprint_sees_every_weight(patches):
     before = patches.fingerprint()
     weight = patches.prior.head.bias.data
+    kept = weight.clone()
     weight[5] += 1e-4
     assert patches.fingerprint() != before
-    weight[5] -= 1e-4
+    weight.copy_(kept)
     book = patches.tokenizer.codebook
     book[3, 0, 0] ^= 1
     assert patches.fingerprint() != before
     book[3, 0, 0] ^= 1
+    assert patches.fingerprint() == before
 
 
 # ------------------------------------------------------- whole frequencies
@@ -182,24 +185,30 @@ def test_other_weights_and_other_versions(patches, digits):
 def test_a_machine_that_rounds_differently_refuses(patches, digits):
     """One weight moved by little, under the same fingerprint."""
     blobs = [patches.compress(image) for image in digits[0][:5]]
-    true = patches.fingerprint()
+    other, true = pl.load("patches", "cpu"), patches.fingerprint()
+    other.prior.head.weight.data *= 1 + 1e-5
+    other.fingerprint = lambda: true
+    for blob in blobs:
+        with pytest.raises(ValueError, match="arithmetic"):
+            other.decompress(blob)
+
+
+def test_settings_of_the_process_do_not_matter(sample_data):
+    """Nor do they change: threads, autocast, precision of products."""
+    model, frame = pl.load("bsq", "cpu"), pl.data.supertux("valid", 1)[0]
+    blob, shown = model.compress(frame), model.reconstruct(frame[None])[0]
+    threads = torch.get_num_threads()
     try:
-        patches.prior.head.weight.data *= 1 + 1e-5
-        patches.fingerprint = lambda: true
-        for blob in blobs:
-            with pytest.raises(ValueError, match="arithmetic"):
-                patches.decompress(blob)
+        torch.set_num_threads(2)
+        torch.set_float32_matmul_precision("medium")
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(model.decompress(blob), shown)
+            assert model.compress(frame) == blob
+        assert torch.get_num_threads() == 2
+        assert torch.get_float32_matmul_precision() == "medium"
     finally:
-        patches.prior.head.weight.data /= 1 + 1e-5
-        del patches.fingerprint
-
-
-def test_threads_are_left_as_they_were():
-    before = torch.get_num_threads()
-    with pytest.raises(KeyError), codec.one_thread():
-        assert torch.get_num_threads() == 1
-        raise KeyError
-    assert torch.get_num_threads() == before
+        torch.set_num_threads(threads)
+        torch.set_float32_matmul_precision("highest")
 
 
 def test_what_cannot_be_compressed(patches, digits):
@@ -207,6 +216,9 @@ def test_what_cannot_be_compressed(patches, digits):
         patches.compress(torch.zeros(30, 30, dtype=torch.uint8))
     with pytest.raises(ValueError, match="label 12"):
         patches.compress(digits[0][0], 12)
+    turned = np.ascontiguousarray(digits[0][0].numpy())[:, ::-1]
+    assert np.array_equal(patches.decompress(patches.compress(
+        turned, np.int64(3))), patches.reconstruct(turned[None])[0])
     with pytest.raises(ValueError, match="no labels"):
         pl.load("pixelcnn-binary", "cpu").compress(digits[0][0], 1)
 
@@ -230,7 +242,8 @@ def test_a_fresh_process_decodes(name, sample_data, tmp_path, capsys):
     files = sorted((tmp_path / "small").glob("*.pbp"))
     assert f"{count} files" in capsys.readouterr().out
     subprocess.run([sys.executable, "-m", "pixellab", "decompress", *files,
-                    "--out", tmp_path / "back"], check=True)
+                    "--out", tmp_path / "back"], check=True,
+                   env={**os.environ, "OMP_NUM_THREADS": "2"})
     expected = images if name in ("pixelcnn", "gpt", "pixelcnn-binary",
                                   "gpt-live") else model.reconstruct(images)
     for path, image in zip(pictures, expected, strict=True):
@@ -253,7 +266,10 @@ def test_files_of_own_weights(sample_data, tmp_path, capsys):
     assert "--weights" in capsys.readouterr().err
     assert main([*back, "--weights", "gpt"]) == 2
     assert "not these" in capsys.readouterr().err
+    assert not (tmp_path / "back").exists()
     assert main([*back, "--weights", str(own)]) == 0
+    assert main([*back, "--weights", str(own)]) == 2  # never overwritten
+    assert "choose another --out" in capsys.readouterr().err
 
 
 def test_the_command_line_refuses_in_one_line(sample_data, tmp_path, capsys):

@@ -7,12 +7,15 @@ Simoncelli, "End-to-end Optimized Image Compression" (2017), for a loss of
 distortion and rate.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
 from pixellab.priors.pixelcnn import MaskedConv2d
+from pixellab.scale import exactly
 from pixellab.tokenizers import checks
 
 
@@ -20,7 +23,7 @@ class BSQ(nn.Module):
     """Each patch of a picture becomes `bits` signs: one of 2^bits codes.
 
     A convolution turns each patch into features, a few blocks let it know
-    its neighbours, and a linear layer leaves `bits` numbers. They are put on
+    its surroundings, and a linear layer leaves `bits` numbers. They are put on
     the unit sphere and rounded to its nearest corner, sign(u) / sqrt(bits).
     Decoding goes the same way back. Lossy.
 
@@ -87,10 +90,11 @@ class BSQ(nn.Module):
     def to_corners(self, tokens):
         """The opposite of `to_tokens`: (N, T) -> (N, bits, rows, columns)."""
         switches = tokens[:, None, :] // self.powers[:, None] % 2
-        corners = (2.0 * switches - 1) / self.bits ** 0.5
+        corners = (2 * switches - 1).float() / self.bits ** 0.5
         return corners.unflatten(2, self.grid)
 
     @torch.no_grad()
+    @exactly()
     def encode(self, images):
         """One image at a time, so that a batch cannot change the last bit.
 
@@ -102,25 +106,30 @@ class BSQ(nn.Module):
             for one in images.split(1)])
 
     @torch.no_grad()
+    @exactly()
     def decode(self, tokens):
         """Raises ValueError for tokens outside 0 .. 2^bits - 1, or too few.
         """
         tokens = checks.tokens_of(self.length, self.vocabulary, tokens)
-        pictures = torch.empty(len(tokens), *self.shape, dtype=torch.uint8)
-        for one, picture in zip(tokens.split(1), pictures, strict=True):
-            shown = self.paint(self.to_corners(one.to(self.powers.device)))
-            picture.copy_(to_pixels(shown)[0])
-        return pictures
+        return torch.cat([to_pixels(self.paint(self.to_corners(
+            one.to(self.powers.device)))).cpu() for one in tokens.split(1)])
 
     def drawn(self, count):
-        """bool (height, width): pixels that the first `count` tokens fix."""
+        """bool (height, width): the patches of the first `count` tokens.
+
+        Later tokens still change them, if little: a patch is painted with
+        its surroundings in sight.
+        """
         known = (torch.arange(self.length) < count).unflatten(0, self.grid)
         return known.repeat_interleave(self.row_height, 0).repeat_interleave(
             self.row_height, 1)
 
 
 class Block(nn.Module):
-    """Look at the eight neighbours and add what was found: (N, C, H, W)."""
+    """Look at the eight neighbours and add what was found: (N, C, H, W).
+
+    The norm's mean and variance are those of the whole picture.
+    """
 
     def __init__(self, features):
         super().__init__()
@@ -146,8 +155,10 @@ class RateDistortion(nn.Module):
     The bits are those of a small PixelCNN over the signs, trained beside it,
     which sees the tokens to the left and above and the earlier signs of the
     same token. Their gradient teaches the encoder codes that can be foretold.
+    With rate_weight 0 the PixelCNN learns, and the encoder does not listen.
     `entropy_weight` is that of the paper's two terms (`entropies`).
-    quantized=False trains the plain auto-encoder: u is painted as it is.
+    quantized=False trains the plain auto-encoder: u is painted as it is, and
+    the loss is the error alone.
     """
 
     num_classes = 0  # frames have no labels
@@ -170,15 +181,15 @@ class RateDistortion(nn.Module):
         """(squared error, bits a token, entropy terms), each a mean."""
         target = images.permute(0, 3, 1, 2).float() / 255 - 0.5
         u = self.tokenizer.on_sphere(images)
-        if not self.config["quantized"]:
-            error = F.mse_loss(self.tokenizer.paint(u).float(), target)
-            return error, torch.zeros(()), torch.zeros(())
         z = self.tokenizer.corner(u)
-        error = F.mse_loss(self.tokenizer.paint(z).float(), target)
+        shown = self.tokenizer.paint(z if self.config["quantized"] else u)
+        error = F.mse_loss(shown.float(), target)
         signs = z.float() * self.tokenizer.bits ** 0.5
+        if not (self.config["quantized"] and self.config["rate_weight"]):
+            signs = signs.detach()
         logits = self.rate(signs).float()
         nats = F.softplus(logits) - (signs + 1) / 2 * logits
-        bits = nats.sum(dim=1).mean() / torch.tensor(2.0).log()
+        bits = nats.sum(dim=1).mean() / math.log(2)
         return error, bits, entropies(u.float(), self.tokenizer.bits)
 
     def forward(self, images):
@@ -187,7 +198,9 @@ class RateDistortion(nn.Module):
         images = torch.where(mirrored[:, None, None, None].to(images.device),
                              images.flip(2), images)
         error, bits, entropy = self.parts(images)
-        return (error + self.config["rate_weight"] * bits
+        if not self.config["quantized"]:
+            return error + 0 * bits  # every weight has a gradient
+        return (error + (self.config["rate_weight"] or 1e-3) * bits
                 + self.config["entropy_weight"] * entropy)
 
     @torch.no_grad()
@@ -200,7 +213,8 @@ class RateDistortion(nn.Module):
             error, bits, _ = self.parts(part.to(device))
             sums += len(part) * torch.tensor([error.item(), bits.item()])
         error, bits = (sums / len(images)).tolist()
-        return {"valid": 1000 * (error + self.config["rate_weight"] * bits),
+        weight = self.config["rate_weight"] * self.config["quantized"]
+        return {"valid": 1000 * (error + weight * bits),
                 "squared_error": error, "bits_per_token": bits}
 
 

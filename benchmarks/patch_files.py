@@ -50,5 +50,6 @@ def measure():
             "bits_over_cross_entropy": round(8 * ours - bits, 1),
             "webp_bytes": round(equal, 2),
             "share_of_webp": round(ours / equal, 3),
+            "whole_file_bytes": round(ours + HEADER, 2),
             "smallest_webp": {"bytes": round(smallest[0], 2),
                               "psnr": round(smallest[1], 2)}}

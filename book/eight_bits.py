@@ -8,7 +8,7 @@ Each row of a matrix gets its own scale. The copy is scored by itself.
 import sys
 
 from pixellab import data, weights
-from pixellab.model import certify
+from pixellab.model import certify, restore_tokenizer
 
 
 def main(source="gpt", out=weights.FOLDER / "gpt-live.safetensors"):
@@ -16,8 +16,10 @@ def main(source="gpt", out=weights.FOLDER / "gpt-live.safetensors"):
     about = {**about, "name": "gpt-live", "stored_as": "int8"}
     with weights.atomic(out) as part:  # no file with the scores of the other
         weights.save(part, tensors, config, about)
-        certify(part, data.mnist("valid"), data.mnist("test"), "cpu",
-                progress=True)
+        encode = restore_tokenizer(tensors, config).encode
+        valid, test = ((encode(images), labels) for images, labels in (
+            data.mnist("valid"), data.mnist("test")))
+        certify(part, valid, test, device="cpu", progress=True)
 
 
 if __name__ == "__main__":

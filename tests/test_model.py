@@ -179,7 +179,10 @@ def test_weights_of_another_size_are_refused(saved):
 
 def test_certify_measures_the_stored_weights(saved):
     images = random_images(70, 6, 5)
-    certify(saved, (images, [3] * 70), (images[:9], None))
+    model = pl.load(saved, "cpu")
+    tokens = model.tokenizer.encode(images)
+    certify(saved, (tokens, model.label_tensor([3] * 70, 70)),
+            (tokens[:9], model.label_tensor(None, 9)))
     about = pl.load(saved, "cpu").provenance
     bits = pl.load(saved, "cpu").bits(images, [3] * 70)
     assert about["valid_bits_per_token"] == pytest.approx(
@@ -310,7 +313,7 @@ MODELS = [name for name in weights.names()
 
 def test_the_weights_of_the_book_are_here():
     assert {"pixelcnn-binary", "gpt-live"} <= set(MODELS)
-    assert pl.models() == ["pixelcnn", "gpt", "symbols", "patches"]
+    assert pl.models() == ["pixelcnn", "gpt", "symbols", "patches", "bsq"]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -7,7 +7,8 @@ STAMP := .venv/installed
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env book test lab chapters bench bench-train clean
+.PHONY: help env book test lab chapters address bench bench-train \
+	clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' \
@@ -39,6 +40,9 @@ lab: env  ## open the chapters in JupyterLab
 
 chapters: env  ## run the chapters again and store their outputs
 	$(BIN)/python book/execute.py
+
+address:  ## set the public address: make address URL=https://github.com/...
+	@$(PYTHON) book/address.py '$(URL)'
 
 bench: env  ## measure: results go to benchmarks/results.json
 	$(BIN)/python -m benchmarks

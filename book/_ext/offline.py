@@ -22,8 +22,8 @@ MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2")
 ICONS = (
     "angle-left", "angle-right", "arrow-up", "bars", "chevron-down",
     "circle-half-stroke", "code", "download", "expand", "file", "file-pdf",
-    "lightbulb", "list", "magnifying-glass", "moon", "outdent", "sun",
-    "xmark",
+    "github", "lightbulb", "list", "magnifying-glass", "moon", "outdent",
+    "rocket", "sun", "xmark",
 )
 HEAD = """\
 /* Icons: Font Awesome Free, https://fontawesome.com, CC BY 4.0. */

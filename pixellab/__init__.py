@@ -5,6 +5,7 @@ from pixellab import (
     classify,
     codec,
     data,
+    explore,
     figures,
     likelihood,
     measures,
@@ -17,6 +18,6 @@ from pixellab.model import ImageModel, load, models
 from pixellab.scale import scale
 
 __version__ = "0.1.0"
-__all__ = ["ImageModel", "check", "classify", "codec", "data", "figures",
-           "glue", "likelihood", "load", "measures", "models", "sampling",
-           "scale", "training", "weights"]
+__all__ = ["ImageModel", "check", "classify", "codec", "data", "explore",
+           "figures", "glue", "likelihood", "load", "measures", "models",
+           "sampling", "scale", "training", "weights"]

@@ -3,13 +3,27 @@
 Each function returns one piece of HTML that carries its data, its style and
 its JavaScript (pixellab/js). It works in a notebook, on Colab and in the
 built page, from a server or a folder, and asks no other host. Where no
-script runs, a figure with alt text remains.
+script runs, a figure with alt text remains. What is set stands in the
+address (#t=0.8&p=0.9&seed=1), so that it can be linked to.
 """
 
+import base64
+import html
+import io
+import json
 import re
 from pathlib import Path
 
-JAVASCRIPT = Path(__file__).parent / "js"
+import numpy as np
+import torch
+from PIL import Image
+
+from pixellab import figures, measures, sampling
+from pixellab.tokenizers import symbols as alphabet
+
+FILES = Path(__file__).parent / "js"
+NEXT = (242, 140, 40)  # orange: the token that comes next
+LIKELIEST = 12         # tokens with a bar of their own
 
 
 def script(*modules):
@@ -18,7 +32,225 @@ def script(*modules):
     A page in a folder may not load modules by address, so they stand in it:
     the imports between them fall away.
     """
-    text = "\n".join((JAVASCRIPT / f"{name}.js").read_text()
-                     for name in modules)
+    text = "\n".join((FILES / f"{name}.js").read_text() for name in modules)
     text = re.sub(r"^import .*\n", "", text, flags=re.M)
     return re.sub(r"^export ", "", text, flags=re.M)
+
+
+def explorer(kind, still, data, *modules):
+    """A figure that the script of that kind brings to life.
+
+    still: HTML, what is seen without it; data: what the script is given.
+    """
+    from IPython.display import HTML
+
+    data = json.dumps(data).replace("</", "<\\/")
+    return HTML(
+        f'<figure class="pl-explorer" data-explorer="{kind}">\n'
+        f"<style>{(FILES / 'explore.css').read_text()}</style>\n"
+        f'<div class="pl-still">{still}</div>\n'
+        f'<script type="application/json">{data}</script>\n'
+        f'<script type="module">{script(*modules, kind)}</script>\n'
+        "</figure>")
+
+
+def picture(pixels, alt, scale=1):
+    """uint8 (H, W[, 3]), or the bytes of an image file, as an <img>."""
+    if not isinstance(pixels, bytes):
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(
+            file, "PNG", optimize=True)
+        pixels = file.getvalue()
+    with Image.open(io.BytesIO(pixels)) as image:
+        width, kind = image.width, image.format.lower()
+    return (f'<img src="data:image/{kind};base64,{text_of(pixels)}" '
+            f'width="{scale * width}" alt="{html.escape(alt)}">')
+
+
+def text_of(blob):
+    return base64.b64encode(blob).decode()
+
+
+@torch.no_grad()
+def draw_settings(model, settings, labels, seed):
+    """Images drawn with several filters at once, in one batch.
+
+    settings: (temperature, top_p) pairs. Returns uint8 (settings, labels, H,
+    W[, 3]). Each row has the random numbers of `model.sample(labels=labels,
+    seed=seed)`, so that rows can be compared.
+    """
+    uniforms = sampling.uniform_numbers(len(labels), model.tokenizer.length,
+                                        seed)
+    classes = model.label_tensor(None if None in labels else labels,
+                                 len(labels))
+    device = next(model.prior.parameters()).device
+    state = model.prior.start(classes.repeat(len(settings)).to(device))
+    tokens, previous = [], None
+    for uniform in uniforms.T:
+        logits = model.prior.step(state, previous).cpu().chunk(len(settings))
+        previous = torch.cat([
+            sampling.draw(sampling.probabilities(
+                part, temperature=heat, top_p=top_p), uniform)
+            for part, (heat, top_p) in zip(logits, settings, strict=True)])
+        tokens.append(previous)
+        previous = previous.to(device)
+    images = model.tokenizer.decode(torch.stack(tokens, dim=1))
+    return images.unflatten(0, (len(settings), len(labels)))
+
+
+def guesses(model, tokens, label, places):
+    """Of each of `places` equal stretches of tokens (1, T) the place where
+    the model is least certain: (pictures, what `guess` says of it)."""
+    device = next(model.prior.parameters()).device
+    labels = model.label_tensor(None if label is None else [label], 1)
+    logits = model.prior(tokens.to(device), labels.to(device))[0].float().cpu()
+    doubt = torch.distributions.Categorical(logits=logits).entropy()
+    chosen = [int(part[doubt[part].argmax()])
+              for part in torch.arange(len(logits)).chunk(places)]
+    return zip(*[guess(model, tokens, logits[place], place)
+                 for place in chosen], strict=True)
+
+
+def guess(model, tokens, logits, place):
+    """What there is to see at one place of tokens (1, T), for `settings`.
+
+    Returns its picture (the tokens before are drawn, this one is orange), and
+    a dict: the logits, the likeliest tokens, and what each would look like.
+    """
+    tokenizer = model.tokenizer
+    top = logits.topk(min(LIKELIEST, len(logits))).indices
+    here = tokenizer.drawn(place + 1) ^ tokenizer.drawn(place)
+    seen = figures.partial(model, tokens[:, :place])[0]
+    seen[here.numpy()] = NEXT
+    options = tokens.repeat(len(top), 1)
+    options[:, place] = top
+    rows, columns = (axis.unique() for axis in here.nonzero().T)
+    looks = figures.to_array(tokenizer.decode(options))[
+        :, rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+    files = []
+    for look in looks:
+        file = io.BytesIO()
+        Image.fromarray(look).save(file, "PNG")
+        files.append("data:image/png;base64," + text_of(file.getvalue()))
+    row, column = divmod(place, tokenizer.grid[1])
+    return seen, {"name": f"row {row + 1}, column {column + 1}",
+                  "logits": text_of(logits.numpy().tobytes()),
+                  "top": top.tolist(), "tiles": files}
+
+
+@torch.no_grad()
+def settings(model, image, label, labels, alt, seeds=2, places=6,
+             temperatures=(0, 0.5, 0.8, 1, 1.3), top_ps=(1, 0.95, 0.9, 0.7),
+             top_ks=()):
+    """Temperature and top-p to play with: HTML.
+
+    Draws images of `labels` at each pair of temperature and top_p, from
+    `seeds` seeds. Shows as well what the model says at some `places` of one
+    image (H, W[, 3]) with that label, the most uncertain ones here and there:
+    the logits go along, and the reader's browser filters them as
+    `sampling.probabilities` does (with top_ks, too, if there are any). alt
+    describes the sheet of samples.
+    """
+    pairs = [(heat, top_p) for heat in temperatures for top_p in top_ps
+             if heat or top_p == top_ps[0]]  # 0 is greedy: no filter matters
+    sheet = []
+    for seed in range(seeds):
+        drawn = dict(zip(pairs, draw_settings(model, pairs, labels, seed),
+                         strict=True))
+        sheet += [image for heat in temperatures for top_p in top_ps
+                  for image in drawn[heat, top_p if heat else top_ps[0]]]
+    tokens = model.tokenizer.encode(image[None])
+    seen, said = guesses(model, tokens, label, places)
+    height, width = model.tokenizer.shape[:2]
+    still = picture(figures.sheet(torch.stack(sheet),
+                                  columns=len(top_ps) * len(labels)), alt)
+    still += picture(
+        figures.sheet(np.stack(seen), columns=len(seen)),
+        "The image that is being guessed, as far as it is known at each of "
+        f"{places} places: the next token is orange, the rest blue.")
+    caption = (f"<p>Samples: from above, {seeds} seeds with temperatures "
+               f"{', '.join(map(str, temperatures))} each; from the left, "
+               f"top-p {', '.join(map(str, top_ps))}, {len(labels)} images "
+               "each.</p>")
+    return explorer("settings", still + caption, {
+        "temperatures": temperatures, "topPs": top_ps, "topKs": top_ks,
+        "seeds": seeds, "each": len(labels), "height": height,
+        "width": width, "gap": 2, "places": said}, "filter", "controls")
+
+
+def rates(files, limits, start=0):
+    """A rate-distortion slider, from bytes to pictures: HTML.
+
+    files: {format: [(bytes, mean squared error, image file), ...]}, where
+    an image file is the bytes of something a browser can show; limits: the
+    stops of the slider, in bytes, `start` the first to be shown.
+    """
+    still = ""
+    for name, versions in files.items():
+        still += f'<div data-format="{name}"><p><strong>{name}</strong></p>'
+        for size, error, blob in sorted(versions, key=lambda row: row[0]):
+            words = f"{size} bytes, {measures.psnr(error):.1f} dB"
+            still += (f'<div data-bytes="{size}">'
+                      f'{picture(blob, f"The frame by {name}: {words}.", 2)}'
+                      f"<span>{words}</span></div>")
+        still += "</div>"
+    return explorer("rates", still, {"limits": limits, "start": start},
+                    "controls")
+
+
+def switches(tokenizer, image, row, column, around=1):
+    """All codes that one patch of an image could have had: HTML.
+
+    tokenizer: a BSQ; image uint8 (H, W, 3); row, column: of the patch, which
+    is shown with `around` patches on each side.
+    """
+    code = tokenizer.encode(image[None])[0]
+    place, patch = row * tokenizer.grid[1] + column, tokenizer.row_height
+    top, left = (patch * (at - around) for at in (row, column))
+    side = patch * (2 * around + 1)
+    looks = []
+    for token in range(tokenizer.vocabulary):
+        code_here = code.clone()
+        code_here[place] = token
+        looks.append(tokenizer.decode(code_here[None])[
+            0, top:top + side, left:left + side])
+    columns = 2 ** ((tokenizer.bits + 1) // 2)
+    file = io.BytesIO()
+    Image.fromarray(figures.sheet(torch.stack(looks), columns, pad=0)).save(
+        file, "WEBP", quality=85, method=6)
+    still = picture(tokenizer.decode(code[None])[0].numpy(),
+                    "The frame as the tokenizer knows it.") + picture(
+        file.getvalue(), "A mosaic of the same small part of the frame, once "
+        f"for each of the {tokenizer.vocabulary} codes that its middle patch "
+        "could have: in light and dark, in all colours, with edges in all "
+        "directions.")
+    return explorer("switches", still, {
+        "code": int(code[place]), "bits": tokenizer.bits, "side": side,
+        "columns": columns, "row": top, "column": left}, "controls")
+
+
+def symbols(tokenizer, tokens):
+    """The text of a digit to edit: HTML. tokens (150,) of a `Symbols`."""
+    text = "".join(chr(alphabet.FIRST + token) for token in tokens.tolist())
+    still = picture(tokenizer.decode(tokens[None])[0].numpy(),
+                    "A black and white digit of 30 by 30 pixels.", 8)
+    return explorer("symbols", f"{still}<pre>{html.escape(text)}</pre>", {
+        "text": text, "first": alphabet.FIRST, "side": tokenizer.shape[0],
+        "pack": tokenizer.shape[1] // tokenizer.grid[1]}, "controls")
+
+
+def codebook(tokenizer, image, shares, columns=32):
+    """Entries of a codebook to put into an image: HTML.
+
+    tokenizer: a `Patches`; image uint8 (H, W); shares: how often each entry
+    is used, adding up to 1.
+    """
+    still = picture(
+        figures.sheet(tokenizer.codebook, columns, pad=1, background=128),
+        f"The {tokenizer.vocabulary} entries of the codebook, in rows of "
+        f"{columns}, the most used first.", 3)
+    return explorer("codebook", still, {
+        "tokens": tokenizer.encode(image[None])[0].tolist(),
+        "patch": tokenizer.row_height, "across": tokenizer.grid[1],
+        "entries": tokenizer.vocabulary, "columns": columns,
+        "shares": [round(float(share), 6) for share in shares]}, "controls")

@@ -5,20 +5,25 @@ the signs grow in number, trained on the 11,000 SuperTuxKart frames (seen
 twice); then a small transformer (2 layers, 96 features) once over the 11,000.
 On the 256 validation frames: the squared error, the bits a frame if each code
 is coded by how often it occurs (entropy), and by the transformer
-(cross-entropy); on 32 of them real files, decoded again and compared.
+(cross-entropy); on 32 of them real files, decoded again and compared. And one
+frame of our own as each point shows it, to look at.
 Ablation: the point of 10 signs with one thing left out; its bits are those of
 the small causal network that is trained beside every BSQ. Equal and short
 training for all, far less than the shipped model had. Finished runs are kept
 in runs/frame_curves (delete it to measure all anew).
 """
 
+import base64
 import functools
 import hashlib
+import io
 import json
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
 from pixellab import data, measures, training
 from pixellab.model import ImageModel, describe, load_tokenizer
@@ -37,6 +42,8 @@ TOKENIZER = training.Recipe(epochs=2, lr=2.5e-3, gamma=0.15, warmup=100,
                             batch_size=8, precision="bf16")
 PRIOR = training.Recipe(epochs=1, lr=4e-3, gamma=0.02, warmup=100,
                         batch_size=8, precision="bf16")
+SHOWN = (Path(data.__file__).parent
+         / "frames/valid_gran_paradiso_island_09.webp")
 TASK = training.Task(lambda net, x, _: net(x), lambda net, x, _: net.score(x),
                      "loss", "thousandths", 1e-3)
 
@@ -91,7 +98,19 @@ def point(bits, rate_weight, folder):
     return {"bits": bits, "rate_weight": rate_weight, **found,
             "cross_entropy": row["valid"] * tokenizer.length,
             "bytes": sum(sizes) / len(sizes), "payload_bytes":
-            sum(sizes) / len(sizes) - 17, "files": len(sizes)}
+            sum(sizes) / len(sizes) - 17, "files": len(sizes),
+            "picture": shown(model)}
+
+
+def shown(model):
+    """The frame SHOWN as a file of this model decodes it."""
+    frame = np.array(Image.open(SHOWN).convert("RGB"))
+    blob, file = model.compress(frame), io.BytesIO()
+    again = model.decompress(blob)
+    Image.fromarray(again.numpy()).save(file, "WEBP", lossless=True, method=6)
+    error = measures.mean_squared_error(frame[None], again[None]).item()
+    return {"bytes": len(blob), "mse": error,
+            "webp": base64.b64encode(file.getvalue()).decode()}
 
 
 def kept(name, make):
@@ -113,7 +132,9 @@ def measure():
     points = [kept(f"{bits}_{weight}",
                    functools.partial(point, bits, weight))
               for bits, weight in POINTS.items()]
-    ablation = [{"what": "everything", **points[2]}] + [
+    everything = {key: value for key, value in points[2].items()
+                  if key != "picture"}
+    ablation = [{"what": "everything", **everything}] + [
         {"what": what, **kept(what, lambda folder, change=change: learn(
             folder, **change)[0])} for what, change in ABLATION.items()]
     return {"frames": len(frames("valid")), "frames_trained_on": FRAMES,

@@ -72,19 +72,20 @@ def text_of(blob):
 
 
 @torch.no_grad()
-def draw_settings(model, settings, labels, seed):
+def draw_settings(model, settings, labels, seeds):
     """Images drawn with several filters at once, in one batch.
 
-    settings: (temperature, top_p) pairs. Returns uint8 (settings, labels, H,
-    W[, 3]). Each row has the random numbers of `model.sample(labels=labels,
-    seed=seed)`, so that rows can be compared.
+    settings: (temperature, top_p) pairs. Returns uint8 (settings, seeds,
+    labels, H, W[, 3]): what `model.sample(labels=labels, seed=seed)` draws
+    with each setting, for seeds 0, 1, ...
     """
-    uniforms = sampling.uniform_numbers(len(labels), model.tokenizer.length,
-                                        seed)
-    classes = model.label_tensor(None if None in labels else labels,
-                                 len(labels))
+    uniforms = torch.cat([
+        sampling.uniform_numbers(len(labels), model.tokenizer.length, seed)
+        for seed in range(seeds)])
+    classes = model.label_tensor(labels, len(labels))
     device = next(model.prior.parameters()).device
-    state = model.prior.start(classes.repeat(len(settings)).to(device))
+    state = model.prior.start(
+        classes.repeat(len(settings) * seeds).to(device))
     tokens, previous = [], None
     for uniform in uniforms.T:
         logits = model.prior.step(state, previous).cpu().chunk(len(settings))
@@ -95,7 +96,7 @@ def draw_settings(model, settings, labels, seed):
         tokens.append(previous)
         previous = previous.to(device)
     images = model.tokenizer.decode(torch.stack(tokens, dim=1))
-    return images.unflatten(0, (len(settings), len(labels)))
+    return images.unflatten(0, (len(settings), seeds, len(labels)))
 
 
 def guesses(model, tokens, label, places):
@@ -153,12 +154,11 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
     """
     pairs = [(heat, top_p) for heat in temperatures for top_p in top_ps
              if heat or top_p == top_ps[0]]  # 0 is greedy: no filter matters
-    sheet = []
-    for seed in range(seeds):
-        drawn = dict(zip(pairs, draw_settings(model, pairs, labels, seed),
-                         strict=True))
-        sheet += [image for heat in temperatures for top_p in top_ps
-                  for image in drawn[heat, top_p if heat else top_ps[0]]]
+    drawn = dict(zip(pairs, draw_settings(model, pairs, labels, seeds),
+                     strict=True))
+    sheet = [image for seed in range(seeds) for heat in temperatures
+             for top_p in top_ps
+             for image in drawn[heat, top_p if heat else top_ps[0]][seed]]
     tokens = model.tokenizer.encode(image[None])
     seen, said = guesses(model, tokens, label, places)
     height, width = model.tokenizer.shape[:2]

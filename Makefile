@@ -50,5 +50,13 @@ bench: env  ## measure: results go to benchmarks/results.json
 bench-train: env  ## measure what needs networks trained first (an hour)
 	$(BIN)/python -m benchmarks train
 
+assignments: env  ## build notebooks for students, and their autograders
+	$(BIN)/python book/assignments.py build
+
+grade: env  ## make grade ASSIGNMENT=a1_masks SUBMISSIONS=folder
+	@test -n "$(ASSIGNMENT)" -a -n "$(SUBMISSIONS)" || \
+		{ echo "make grade ASSIGNMENT=a1_masks SUBMISSIONS=folder"; exit 2; }
+	@$(BIN)/python book/assignments.py grade $(ASSIGNMENT) "$(SUBMISSIONS)"
+
 clean:  ## delete what was built (.venv stays)
 	rm -rf _build runs .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,232 @@
+"""Assignments: what is right gets its points, and what is wrong does not."""
+
+import importlib.util
+import re
+import sys
+import zipfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = sorted(path.stem for path in
+               (ROOT / "chapters" / "assignments").glob("*.py"))
+specification = importlib.util.spec_from_file_location(
+    "assignments", ROOT / "book" / "assignments.py")
+assignments = importlib.util.module_from_spec(specification)
+sys.modules["assignments"] = assignments  # a grading process looks for it
+specification.loader.exec_module(assignments)
+
+# What is replaced in the solution, and the points that are left.
+WRONG = {
+    "a1_masks": ("seen[rows // 2, :columns // 2] = 1",
+                 "seen[rows // 2, :columns // 2 + 1] = 1",
+                 {"q1_masks": 1}),
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of all built assignments."""
+    folder = tmp_path_factory.mktemp("assignments")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assignments, "BUILT", folder)
+        patch.syspath_prepend(ROOT / "book")
+        assert assignments.main(["build"]) is None
+        yield folder
+
+
+def master_cells(name):
+    """The code cells of a master, without its tests."""
+    in_tests, sources = False, []
+    for cell in jupytext.read(
+            ROOT / "chapters" / "assignments" / f"{name}.py").cells:
+        if cell.cell_type == "raw":
+            in_tests = "# BEGIN TESTS" in cell.source or (
+                in_tests and "# END TESTS" not in cell.source)
+        elif cell.cell_type == "code" and not in_tests:
+            sources.append(cell.source)
+    return sources
+
+
+def read_student(built, name):
+    return nbformat.read(built / name / "student" / f"{name}.ipynb", 4)
+
+
+def fill_in(notebook, sources, path):
+    """A submission: the student's notebook with these code cells."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell, source in zip(cells, sources, strict=True):
+        cell.source = source
+    nbformat.write(notebook, path)
+
+
+def grades(folder, name):
+    """{submission: {column: text}} of a graded folder."""
+    header, *rows = assignments.grade(name, folder)
+    return {row[0]: dict(zip(header, row, strict=True)) for row in rows}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_right_and_empty_and_wrong_answers(built, tmp_path, name):
+    sources = master_cells(name)
+    nbformat.write(read_student(built, name), tmp_path / "empty.ipynb")
+    fill_in(read_student(built, name), sources, tmp_path / "right.ipynb")
+    if name in WRONG:
+        old, new, left = WRONG[name]
+        assert old in "".join(sources)
+        fill_in(read_student(built, name),
+                [source.replace(old, new) for source in sources],
+                tmp_path / "wrong.ipynb")
+    found = grades(tmp_path, name)
+    right = found["right"]
+    assert (right["total"], right["max"], right["note"]) == ("10", "10", "")
+    assert (found["empty"]["total"], found["empty"]["note"]) == ("0", "")
+    if name in WRONG:
+        lost = {question: points for question, points in
+                found["wrong"].items() if points != right[question]
+                and question.startswith("q")}
+        assert lost == {key: str(value) for key, value in left.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_student_gets(built, name):
+    notebook = read_student(built, name)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    for word in ("SOLUTION", "HIDDEN", "def test_", "assert ", "otter",
+                 "grader", "ipywidgets", "BEGIN", "raw"):
+        assert word not in text, word
+    assert notebook.metadata.keys() == {"kernelspec"}
+    assert all(cell.cell_type != "raw" and not cell.get("outputs")
+               for cell in notebook.cells)
+    assert "github.com/OWNER/pixel-by-pixel" in text
+    for source in master_cells(name):
+        for block in re.findall(r"# BEGIN SOLUTION\n(.*?)# END SOLUTION",
+                                source, flags=re.S):
+            for line in block.strip().splitlines():
+                assert line not in text.splitlines(), line
+    assert {path.name for path in (built / name / "student").iterdir()} == {
+        f"{name}.ipynb"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_points_and_questions_agree(built, name):
+    notebook = read_student(built, name)
+    named = [test for cell in notebook.cells
+             for test in cell.metadata.get("otter", {}).get("tests", [])]
+    with zipfile.ZipFile(built / name / "autograder.zip") as files:
+        tests = {Path(file).stem for file in files.namelist()
+                 if file.startswith("tests/")}
+    assert set(named) == tests and len(named) == len(tests)
+    told = re.findall(r"^## .*\((\d+) points?\)", "\n".join(
+        cell.source for cell in notebook.cells), flags=re.M)
+    assert sum(map(int, told)) == 10 and len(told) == len(tests)
+    assert all(test.startswith(f"q{number}_")
+               for number, test in enumerate(named, start=1))
+
+
+def submission(path, *sources):
+    nbformat.write(nbformat.v4.new_notebook(cells=[
+        nbformat.v4.new_code_cell(source) for source in sources]), path)
+    return path
+
+
+@pytest.fixture
+def tests_of_one(tmp_path):
+    """A folder with the test of one question: answer is 42, one point."""
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "q1.py").write_text(
+        "from otter.test_files import test_case\nOK_FORMAT = False\n"
+        "name, points = 'q1', 2\n"
+        "@test_case(hidden=True)\ndef first(answer):\n"
+        "    assert answer() == 42\n"
+        "@test_case(hidden=True)\ndef second(answer):\n"
+        "    assert answer() < 43\n")
+    return folder
+
+
+ANSWER = "def answer():\n    return 42"
+
+
+@pytest.mark.parametrize("sources, points, note", [
+    ([ANSWER], 2, ""),
+    (["1 / 0", ANSWER], 2, "code cell 1: ZeroDivisionError: division by"),
+    (["def broken(:", ANSWER], 2, "code cell 1: SyntaxError: "),
+    (["while True:\n    pass", ANSWER], 2,
+     "code cell 1: TimeoutError: stopped after 1 seconds"),
+    ([ANSWER, "import os\nos._exit(3)"], 0, "the process ended with code 3"),
+    ([ANSWER, "import sys\nsys.exit('enough')"], 2, ""),
+    (["%config Application.verbose_crash=True\n" + ANSWER], 2, ""),
+    (["def answer():\n    exit()"], 0, ""),
+    (["def answer():\n    return 7"], 1, ""),
+    (["def answer():\n    while True:\n        pass"], 0, ""),
+    (["try:\n    while True:\n        pass\nexcept BaseException:\n    pass",
+      ANSWER], 2, ""),
+    (["while True:\n    try:\n        while True:\n            pass\n"
+      "    except BaseException:\n        pass", ANSWER], 0,
+     "stopped after 4 seconds"),
+])
+def test_what_goes_wrong_is_noted(tests_of_one, tmp_path, sources, points,
+                                  note):
+    path = submission(tmp_path / "one.ipynb", *sources)
+    found, notes = assignments.grade_one(path, tests_of_one, cell_seconds=1,
+                                         seconds=4)
+    assert found.get("q1", 0) == points
+    assert "; ".join(notes).startswith(note) if note else True
+
+
+def test_later_cells_do_not_change_what_was_scored(tests_of_one, tmp_path):
+    path = submission(tmp_path / "one.ipynb", ANSWER, "answer = 'spoilt'")
+    notebook = nbformat.read(path, 4)
+    notebook.cells[0].metadata = {"otter": {"tests": ["q1"]}}
+    nbformat.write(notebook, path)
+    assert assignments.grade_one(path, tests_of_one)[0] == {"q1": 2}
+
+
+def test_a_table_is_written(built, tmp_path, capsys):
+    (tmp_path / "no.ipynb").write_text("{")
+    assignments.main(["grade", "a1_masks", str(tmp_path)])
+    header, row = (tmp_path / "grades.csv").read_text().splitlines()
+    assert header.startswith("submission,q1_masks,") and header.endswith(
+        ",total,max,note")
+    assert row.startswith("no,0,0,0,0,0,0,10,this is no notebook")
+    assert "[1/1] no: 0 of 10" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["grade", "a9_unknown", "."], "there is no assignment 'a9_unknown'"),
+    (["grade", "a1_masks", "nowhere"], "there is no folder nowhere"),
+    (["grade", "a1_masks", "."], ". holds no notebook (*.ipynb)"),
+])
+def test_bad_arguments(built, tmp_path, monkeypatch, capsys, arguments,
+                       message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        assignments.main(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_not_built_yet(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(assignments, "BUILT", tmp_path / "nothing")
+    submission(tmp_path / "one.ipynb", ANSWER)
+    with pytest.raises(SystemExit):
+        assignments.main(["grade", "a1_masks", str(tmp_path)])
+    assert "a1_masks is not built yet: run 'make assignments'" in \
+        capsys.readouterr().err
+
+
+def test_a_wrong_solution_is_not_built(tmp_path, monkeypatch):
+    notebook = nbformat.read(
+        ROOT / "chapters" / "assignments" / "a1_masks.ipynb", 4)
+    for cell in notebook.cells:
+        cell.source = cell.source.replace(*WRONG["a1_masks"][:2])
+    nbformat.write(notebook, tmp_path / "a1_masks.ipynb")
+    monkeypatch.setattr(assignments, "MASTERS", tmp_path)
+    with pytest.raises(ValueError, match="q1_masks: 1 of 3"):
+        assignments.build("a1_masks", tmp_path / "target")
+    assert not (tmp_path / "target").exists()

@@ -1301,8 +1301,24 @@ _ = widgets.interact(
     seed=knob(widgets.IntSlider, 0, 99, 1, 0))
 
 # %% [markdown]
-# On a page there is no kernel, and so no knobs. What they would show is here:
-# a 3 at six temperatures (rows), from ten streams of random numbers (columns).
+# On a page there is no kernel, and these knobs are gone. The ones below always
+# work. The samples under them were drawn beforehand, at five temperatures and
+# four values of top-p; you see the nearest. What is worked out while you watch
+# is one guess of the network, for a pixel of a real digit: its logits came
+# along, and the browser filters them. The bars are the likeliest grey levels.
+# Turn the temperature from 2 to 0, then top-p down. What goes first?
+
+# %%
+pl.explore.settings(
+    model, x_valid[1], int(y_valid[1]), labels=[3, 5, 8], seeds=3,
+    alt="A sheet of samples of a 3, a 5 and an 8. In the first row of each "
+    "seed, temperature 0, there is hardly any ink. Further down, up to "
+    "temperature 1.3, strokes grow and in the end cross where they should "
+    "not; towards the right, with lower top-p, they are fewer and thinner.")
+
+# %% [markdown]
+# What the temperature does is easiest to see many times over: a 3 at six
+# temperatures (rows), from ten streams of random numbers (columns).
 
 # %% mystnb={"image": {"alt": "Six rows of ten samples of the digit 3. At temperature 0 all are the same. Below 1 strokes get thin or stay away, at 1 they vary, and at 1.3 extra strokes cover the digits."}}
 temperatures = (0, 0.8, 0.9, 1.0, 1.1, 1.3)

@@ -1461,9 +1461,27 @@ begin_again()
 widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 
 # %% [markdown]
-# On a page there is no kernel, and so no knobs. What the screen would show is
-# here: a 5 at eight moments, above from nothing, below from the first ten rows
-# of a real one, with temperature 0.95.
+# On a page there is no kernel. The knobs below need none: samples that were
+# drawn beforehand, and under them one guess of the network, which your browser
+# filters as we do. Top-k is there, too. Find a token where top-p 0.9 keeps
+# three levels, and another where it keeps dozens. A fixed $k$ cannot do both.
+
+# %%
+pl.explore.settings(
+    model, x_valid[1], int(y_valid[1]), labels=[3, 8], seeds=2,
+    temperatures=(0, 0.7, 1, 1.2), top_ps=(1, 0.95, 0.8),
+    top_ks=(1, 2, 5, 10, 50),
+    alt="A sheet of samples of a 3 and an 8. In the first row of each seed, "
+    "temperature 0, the sheet is empty or nearly so. Below, the strokes grow "
+    "with the temperature, until at 1.2 some are torn or cross each other. "
+    "Towards the right, with lower top-p, there is less and less ink.")
+
+# %% [markdown]
+# And {doc}`/book/live` goes one step further: there this very network, in
+# eight-bit weights, runs in your browser and finishes what you draw.
+#
+# What the screen with a kernel shows is here: a 5 at eight moments, above from
+# nothing, below from the first ten rows of a real one, with temperature 0.95.
 
 # %% mystnb={"image": {"alt": "Two rows of eight moments of a drawing of a 5. Above it starts from an empty sheet, below with ten given rows. The light blue part shrinks from top to bottom."}}
 real = x_valid[y_valid == 5][3][None]

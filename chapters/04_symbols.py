@@ -204,6 +204,15 @@ print("same:", as_text(tokens[0].tolist(), int(y_valid[example])) == text)
 # ten digits and the bracket have codes below 58, so no symbol can be mistaken
 # for a class or for the end.
 #
+# Try it. Each line of the text below is a row of the image. Type over a symbol,
+# or turn a pixel over by clicking it (or with the arrow keys and the space
+# bar). What must you type for six pixels of ink, and what for a single one at
+# the right end?
+
+# %%
+pl.explore.symbols(tokenizer, tokens[0])
+
+# %% [markdown]
 # ### Somebody else's text
 #
 # Is this reading of the rules the only one? Here are the first three training
@@ -1390,9 +1399,21 @@ choose_again()
 widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 
 # %% [markdown]
-# On a page there is no kernel, and so no knobs. What two of them would do is
-# here: eight 2s are kept of 8, 16 and 64 drawn ones, and in the last row of 64
-# that were drawn with top-p 0.8.
+# On a page there is no kernel. Two of the knobs work without one, and one guess
+# of the network with them. The bars are the likeliest symbols, drawn as their
+# six pixels. Where a stroke begins there are many; inside it, few.
+
+# %%
+pl.explore.settings(
+    model, x_valid[1], int(y_valid[1]), labels=[2, 3, 5, 8], seeds=3,
+    alt="A sheet of samples of a 2, a 3, a 5 and an 8, black and white. At "
+    "temperature 0, in the first row of each seed, all seeds show the same "
+    "four. With the temperature the shapes vary and get ragged; towards the "
+    "right, with lower top-p, they are plainer, and some are blobs or dashes.")
+
+# %% [markdown]
+# And the pool? Eight 2s are kept of 8, 16 and 64 drawn ones, and in the last
+# row of 64 that were drawn with top-p 0.8.
 
 # %% mystnb={"image": {"alt": "Four rows of eight samples of a 2. Of eight drawn all are kept, odd ones among them; of 16 and 64 the kept ones become cleaner and more alike; with top-p 0.8 few are a 2, the others are blobs or dashes."}}
 twos = pools[2]

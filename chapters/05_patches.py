@@ -225,8 +225,8 @@ def plane(points, codes, centres):
 
 pairs = rearrange(few, "n h (w two) -> (n h w) two", two=2)
 pairs = pairs[pairs.amax(dim=1) > 0].double()
-chosen = torch.randperm(len(pairs), generator=pl.training.seeded(0))[:1500]
-pairs, ones = pairs[chosen], torch.ones(1500, 1).double()
+chosen = torch.randperm(len(pairs), generator=pl.training.seeded(0))[:700]
+pairs, ones = pairs[chosen], torch.ones(len(chosen), 1).double()
 centres, film = pairs[:8] / 2, []  # begin too near the corner
 for step in range(18):
     codes = nearest(pairs, centres)
@@ -607,6 +607,15 @@ plt.show()
 # k-means spends entries where many patches are, *and* where they differ much.
 # Equal use was never its aim.
 #
+# Here is the whole codebook, the most frequent first, and a digit. Click an
+# entry, then a place of the digit (or use the arrow keys and the space bar).
+# Can you make a 1 of it, with few entries? And find two entries that nobody
+# would tell apart?
+
+# %%
+pl.explore.codebook(tokenizer, x_valid[1], facts[1024]["share"])
+
+# %% [markdown]
 # **The loss.** The squared error of a pixel, with brightness from 0 to 1, is
 # averaged over all pixels of all digits. People like to quote its logarithm,
 # the peak signal-to-noise ratio ({term}`PSNR`), in decibels:
@@ -1565,16 +1574,19 @@ grow_again()
 widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 
 # %% [markdown]
-# On a page there is no kernel, and so no knobs. What two of them would do is
-# here: eight 5s at three temperatures, and at temperature 1 with top-p 0.9.
+# On a page there is no kernel. These knobs need none: samples drawn beforehand,
+# and one guess of the network, which your browser filters as we do. The bars
+# are the likeliest patches. How many does top-p 0.9 keep in the first row of
+# the digit, and how many in the middle of a stroke?
 
-# %% mystnb={"image": {"alt": "Four rows of eight samples of a 5 from the same random numbers. At temperature 0.6 the strokes are plain, at 1.0 they are more varied, at 1.4 many figures are odd or fall into pieces. With top-p 0.9 at temperature 1 they are plainer than without it."}}
-turned = {f"{heat} ": {"temperature": heat} for heat in (0.6, 1.0, 1.4)}
-turned["top-p 0.9 "] = {"top_p": 0.9}
-pl.figures.grid(torch.cat([model.sample(labels=[5] * 8, seed=2, **settings)
-                           for settings in turned.values()]),
-                columns=8, size=0.55, row_titles=list(turned))
-plt.show()
+# %%
+pl.explore.settings(
+    model, x_valid[1], int(y_valid[1]), labels=[2, 3, 5, 8], seeds=3,
+    top_ks=(1, 2, 5, 10, 50),
+    alt="A sheet of samples of a 2, a 3, a 5 and an 8. At temperature 0, in "
+    "the first row of each seed, all seeds show the same four plain digits. "
+    "With the temperature they vary, and at 1.3 some fall into pieces; "
+    "towards the right, with lower top-p, they are plainer.")
 
 # %% [markdown]
 # ## Exercises

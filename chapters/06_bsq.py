@@ -833,6 +833,14 @@ pl.glue("bsq_share_inside", f"{100 * share_inside:.0f}")
 # together. {glue:text}`bsq_share_inside` % of the squared change lies in the
 # patch itself, the rest around it.
 #
+# Now flip several at once. All 1,024 pictures of this place came along; press
+# the bits. Is there a code that makes the patch white? Does a bit do the same
+# whatever the others are?
+
+# %%
+pl.explore.switches(tokenizer, pair[0], row, column)
+
+# %% [markdown]
 # ### Which codes are used?
 
 # %%
@@ -1498,6 +1506,53 @@ for axis, (name, picture) in zip(axes.flat, panels):
 plt.show()
 
 # %% [markdown]
+# Where does each format become recognisable? The slider sets how many bytes a
+# file may have, and each format shows the largest of its files within them.
+# The frame is one of those rendered for this book, from a track that no model
+# was trained on. "BSQ" are the learned points of the curve below and the
+# shipped model; their pictures are what real files decode to. Those of the
+# rivals *are* the files: your browser decodes them.
+
+# %%
+import base64
+from pathlib import Path
+
+own = (Path(pl.data.__file__).parent
+       / "frames/valid_gran_paradiso_island_09.webp")
+original = np.array(Image.open(own).convert("RGB"))
+
+
+def version(file, shown, size=None):
+    """For the slider: (bytes, squared error, what the browser shows)."""
+    error = pl.measures.mean_squared_error(original[None], shown[None])
+    return size or len(file), error.item(), file
+
+
+# %%
+versions = {"BSQ": []}
+for point in pl.data.benchmark("frame_curves")["points"]:
+    stored = point["picture"]
+    versions["BSQ"].append((stored["bytes"], stored["mse"],
+                            base64.b64decode(stored["webp"])))
+ours = model.reconstruct(original[None])[0].numpy()
+versions["BSQ"].append(version(pl.explore.image_file(ours), ours,
+                               len(model.compress(original))))
+for name in formats:
+    versions[name] = []
+    for quality in (0, 5, 10, 20, 30, 40, 50, 60):
+        file = io.BytesIO()
+        Image.fromarray(original).save(file, name, quality=quality,
+                                       **CAREFUL[name])
+        shown = np.array(Image.open(file).convert("RGB"))
+        versions[name].append(version(file.getvalue(), shown))
+assert min(size for size, _, _ in versions["BSQ"]) < min(
+    size for name in formats for size, _, _ in versions[name])
+
+# %%
+pl.explore.rates(versions, limits=[200, 250, 350, 450, 550, 700, 900, 1200],
+                 start=2)
+
+# %% [markdown]
 # One frame proves nothing. The curves below are means over
 # {glue:text}`bsq_rd_frames` public validation frames (`python -m benchmarks
 # frame_files`). The blue star is the shipped model, in files that were written
@@ -1725,15 +1780,17 @@ widgets.HBox([widgets.VBox([*switches.values(), *knobs.values()]),
               widgets.VBox([flip_screen, screen])])
 
 # %% [markdown]
-# On a page there is no kernel. What the second group of knobs would do is
-# here: the last quarter, drawn at two temperatures.
+# On a page there is no kernel. These knobs need none: whole frames that were
+# drawn beforehand, and one guess of the network, which your browser filters as
+# we do. The bars are the likeliest codes, painted in their place.
 
-# %% mystnb={"image": {"alt": "The same frame twice, its last quarter drawn anew at temperatures 0.6 and 1.4. At 0.6 the ground is plain and even; at 1.4 it is broken into patches of many colours."}}
-turned = [model.complete(pair[:1], rows=75, temperature=heat, seed=3)
-          for heat in (0.6, 1.4)]
-pl.figures.grid(torch.cat(turned), columns=2, size=1.3,
-                titles=["temperature 0.6", "temperature 1.4"])
-plt.show()
+# %%
+pl.explore.settings(
+    model, pair[0], None, labels=[None], seeds=3,
+    temperatures=(0.6, 0.9, 1.1), top_ps=(1, 0.9), top_ks=(1, 5, 50),
+    alt="A sheet of drawn frames. At temperature 0.6, in the first row of "
+    "each seed, and with top-p 0.9, on the right, they are even and empty; "
+    "at 1.1 they are full of small patches of many colours.")
 
 # %% [markdown]
 # ## Exercises

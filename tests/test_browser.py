@@ -1,10 +1,13 @@
 """Every built page in a real browser, from a folder and from a server."""
 
 import functools
+import gzip
 import http.server
 import shutil
 import threading
 from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -104,6 +107,23 @@ def test_no_page_is_wider_than_a_phone(book, browser):
             wide = page.evaluate(
                 "document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, f"{address}: {wide} pixels too wide"
+
+
+def test_what_a_page_needs_before_its_content_is_small(book, browser):
+    """Styles, scripts and fonts, gzipped. MathJax is deferred, and only on
+    pages with mathematics; the page itself and its pictures are content."""
+    base, loaded = f"file://{book}", set()
+    with watched(browser, base) as (page, _):
+        page.on("request", lambda request: loaded.add(request.url))
+        for address in addresses(book, base):
+            loaded.clear()
+            visit(page, address)
+            files = [Path(unquote(urlsplit(url).path)) for url in loaded
+                     if url.startswith(base)]
+            total = sum(len(gzip.compress(path.read_bytes())) for path in files
+                        if path.suffix in (".css", ".js", ".woff2", ".woff")
+                        and "mathjax" not in path.parts)
+            assert 50_000 < total <= 150_000, f"{address}: {total} bytes"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

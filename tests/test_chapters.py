@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import jupytext
+import nbformat
 import pytest
 
 import pixellab
@@ -90,6 +91,23 @@ def test_cells_are_short_and_figures_come_soon(path):
     for cell in code_cells(path):
         lines = [line for line in cell.splitlines() if line.strip()]
         assert len(lines) <= 27, f"{len(lines)} lines: {lines[0]}"
+
+
+@pytest.mark.parametrize("path", CHAPTERS[1:], ids=lambda path: path.stem)
+def test_stored_explorers_are_those_of_the_present_code(path):
+    """Their scripts and styles stand in the outputs: make chapters."""
+    notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    pages = ["".join(output.data.get("text/html", ""))
+             for cell in notebook.cells if cell.cell_type == "code"
+             for output in cell.outputs if "data" in output]
+    explorers = [page for page in pages if "data-explorer=" in page]
+    assert explorers
+    for page in explorers:
+        kind = re.search(r'data-explorer="(\w+)"', page)[1]
+        for part in (f"{kind}.js", "controls.js", "explore.css"):
+            text = (pixellab.explore.FILES / part).read_text()
+            text = re.sub(r"^import .*\n|^export ", "", text, flags=re.M)
+            assert text.strip() in page, part
 
 
 def test_public_names_have_docstrings():

@@ -19,12 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 ADDRESS = re.compile(  # as GitHub allows names
     r"https://github\.com/([a-z\d](?:[a-z\d-]{0,38}))/([\w.-]{1,100}?)"
     r"(?:\.git)?/?", re.I | re.A)
-COLAB = "https://colab.research.google.com/github/{owner}/{name}"
-FORMS = ("https://github.com/{owner}/{name}", COLAB,
-         "https://raw.githubusercontent.com/{owner}/{name}",
-         "https://{owner}.github.io/{name}")
+COLAB = "colab.research.google.com/github/{owner}/{name}"
+FORMS = ("github.com/{owner}/{name}", COLAB, "{owner}.github.io/{name}",
+         "raw.githubusercontent.com/{owner}/{name}")
+NO_LESS = r"(?<![\w-])"
 NO_MORE = r"(?![\w-]|\.(?!git\b)\w)"  # me/book is not me/book-two
-CHAPTER = re.compile(r"\]\((chapters/[\w/]+\.ipynb)\)(?! \[)")
+CHAPTER = re.compile(r"\]\((chapters/[\w/]+\.ipynb)\)(?! \[\(in Colab)")
 
 
 def parts(url):
@@ -60,16 +60,17 @@ def moved(text, old, new):
     for form in FORMS:
         before, after = (form.format(owner=owner, name=name)
                          for owner, name in (old, new))
-        text = re.sub(re.escape(before) + NO_MORE, after, text,
+        text = re.sub(NO_LESS + re.escape(before) + NO_MORE, after, text,
                       flags=re.I)
     return text
 
 
 def with_colab(readme, new):
     """A link behind every chapter that has none yet."""
-    colab = COLAB.format(owner=new[0], name=new[1]) + "/blob/main/"
+    colab = "https://" + COLAB.format(owner=new[0], name=new[1])
     return CHAPTER.sub(
-        lambda link: f"{link[0]} [(in Colab)]({colab}{link[1]})", readme)
+        lambda link: f"{link[0]} [(in Colab)]({colab}/blob/main/{link[1]})",
+        readme)
 
 
 def set_address(root, url):

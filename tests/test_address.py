@@ -64,6 +64,7 @@ def test_every_file_gets_the_address_and_then_another(copy):
             f"https://raw.githubusercontent.com/{PLACE}/main/a.json",
             f"git+https://github.com/{PLACE}.git",
             f"https://github.com/{PLACE}-two",  # another repository
+            f"github.com/{PLACE}",
             "https://{}.github.io/{}/book/live.html".format(
                 *PLACE.split("/")),
             f"https://github.com/{PLACE}.")))
@@ -77,7 +78,7 @@ def test_every_file_gets_the_address_and_then_another(copy):
         assert more.read_text() == (
             f"<https://raw.githubusercontent.com/{address}/main/a.json> "
             f"<git+https://github.com/{address}.git> "
-            f"<https://github.com/{PLACE}-two> "
+            f"<https://github.com/{PLACE}-two> <github.com/{address}> "
             f"<https://{owner}.github.io/{name}/book/live.html> "
             f"<https://github.com/{address}.> ")
         readme = (copy / "README.md").read_text()

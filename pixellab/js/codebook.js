@@ -1,66 +1,47 @@
 // Choose an entry of the codebook, and put it into an image.
-import { canvas, choosable, explorers, make, recall, remember, tile } from "./controls.js";
+import { canvas, choosable, explorers, make, outline, paint, setting, tile } from "./controls.js";
 
-explorers("codebook", (root, { tokens, patch, across, entries, columns, shares }, [sheet]) => {
-  root.querySelector(".pl-still").hidden = true;
-  const rows = tokens.length / across, scale = 8;
-  const row = make(root, "div", { className: "pl-row" });
-  const book = canvas(row, sheet.naturalWidth, sheet.naturalHeight,
-    "The codebook: choose an entry", 340);
-  const picture = canvas(row, across * patch * scale, rows * patch * scale,
-    "The image: choose where the entry goes", 240);
-  const panel = make(root, "div", { className: "pl-controls" });
-  const said = make(root, "p", { className: "pl-words" });
-  said.setAttribute("aria-live", "polite");
-  const original = [...tokens];
-  let entry = tokens[Math.floor(tokens.length / 2)], spot = null;
-  for (const [name, fill] of [["Original", (i) => original[i]], ["All empty", () => 0],
+explorers("codebook", (stage, data, [sheet], say) => {
+  const { tokens: original, patch, across, entries, columns, shares } = data;
+  const { naturalWidth: width, naturalHeight: height } = sheet;
+  const rows = original.length / across, zoom = 3, side = 7 * patch;
+  const row = make(stage, "div", { className: "pl-row" });
+  const book = canvas(row, zoom * width, zoom * height, "The codebook: choose an entry");
+  const right = make(row, "div");
+  const picture = canvas(right, across * side, rows * side, "The image: choose where it goes");
+  make(right, "p", { textContent: "The chosen entry:" });
+  const chosen = canvas(right, patch, patch, "The chosen entry", 80 / patch);
+  const panel = make(stage, "div", { className: "pl-buttons" });
+  let tokens, spot = Math.floor(original.length / 2), entry = original[spot];
+  const set = setting(stage, "tokens", original.join("."), (text) => {
+    const wanted = text.split(".");
+    if (wanted.length !== original.length || !wanted.every((token) => token in shares)) return;
+    tokens = wanted.map(Number);
+    show();
+  });
+  const put = (token) => set(tokens.map((_, i) => token(i)).join("."));
+  for (const [textContent, token] of [["Original", (i) => original[i]], ["All empty", () => 0],
     ["All this entry", () => entry]])
-    make(panel, "button", { type: "button", textContent: name, onclick: () => {
-      tokens = tokens.map((_, i) => fill(i));
-      changed();
-    } });
-  choosable(book, entries / columns, columns, pick, pick);
-  choosable(picture, rows, across, (y, x) => { spot = [y, x]; show(); }, (y, x) => {
-    spot = [y, x];
-    tokens[y * across + x] = entry;
-    changed();
-  });
-  show();
-  recall(root, "tokens", (text) => {
-    const wanted = text.split(".").map(Number);
-    if (wanted.length === tokens.length && wanted.every((token) => token in shares)) tokens = wanted;
+    make(panel, "button", { type: "button", textContent, onclick: () => put(token) });
+  choosable(book, Math.ceil(entries / columns), columns, entry, (cell) => {
+    entry = Math.min(cell, entries - 1);
     show();
   });
-
-  function pick(y, x) {
-    entry = y * columns + x;
-    show();
-  }
-
-  function changed() {
-    remember("tokens", tokens.join("."));
-    show();
-  }
+  choosable(picture, rows, across, spot, (cell, chosen) => {
+    spot = cell;
+    if (chosen) put((i) => i === spot ? entry : tokens[i]);
+    else show();
+  });
 
   function show() {
-    const at = (token) => tile(Math.floor(token / columns), token % columns, patch, patch, 1);
-    const context = picture.getContext("2d"), side = patch * scale;
-    context.imageSmoothingEnabled = false;
-    tokens.forEach((token, i) => context.drawImage(sheet, ...at(token),
-      i % across * side, Math.floor(i / across) * side, side, side));
-    if (spot) outline(context, spot[1] * side, spot[0] * side, side, 2);
-    const [x, y] = at(entry), shown = book.getContext("2d");
-    shown.drawImage(sheet, 0, 0);
-    outline(shown, x, y, patch, 1.5);
-    said.textContent = `Entry ${entry}, ${(100 * shares[entry]).toFixed(2)} % of the patches` +
-      (spot ? `; row ${spot[0] + 1}, column ${spot[1] + 1} holds entry ` +
-      `${tokens[spot[0] * across + spot[1]]}.` : ".");
+    const from = (token) => tile(Math.floor(token / columns), token % columns, patch, patch, 1);
+    const to = (i) => tile(Math.floor(i / across), i % across, side, side);
+    paint(chosen, sheet, from(entry));
+    paint(book, sheet, [0, 0, width, height]);
+    outline(book, from(entry).map((at) => zoom * at), 4);
+    tokens.forEach((token, i) => paint(picture, sheet, from(token), to(i)));
+    outline(picture, to(spot), 2);
+    say(`Entry ${entry}, ${(100 * shares[entry]).toFixed(2)} % of the patches; row ` +
+      `${Math.floor(spot / across) + 1}, column ${spot % across + 1} holds entry ${tokens[spot]}.`);
   }
 });
-
-function outline(context, x, y, side, width) {
-  context.lineWidth = width;
-  context.strokeStyle = "#f28c28";
-  context.strokeRect(x - width / 2, y - width / 2, side + width, side + width);
-}

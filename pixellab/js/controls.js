@@ -1,111 +1,118 @@
-// What all explorers share: finding their figure, sliders, the address.
+// What all explorers share: figures, pictures, sliders, settings in the address.
 
-// Call build(root, data, images) once for each figure of this kind.
+// Call build(stage, data, images, say) once for each figure of this kind: stage is
+// for what it makes, images are those of the still figure, which is hidden then, and
+// say(text) puts into words what is seen.
 export function explorers(kind, build) {
-  for (const root of document.querySelectorAll(`[data-explorer=${kind}]:not([data-live])`)) {
-    root.dataset.live = "";
-    const images = [...root.querySelectorAll("img")];
-    Promise.all(images.map((image) => image.decode())).then(() =>
-      build(root, JSON.parse(root.querySelector("script").textContent), images));
-  }
+  document.querySelectorAll(`[data-explorer=${kind}]`).forEach(async (figure, i) => {
+    if ("live" in figure.dataset) return;
+    figure.dataset.live = i ? i + 1 : ""; // its settings are named t, or t2, t3 ...
+    figure.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys
+    const still = figure.querySelector(".pl-still"), images = [...still.querySelectorAll("img")];
+    await Promise.all(images.map((image) => image.decode()));
+    still.hidden = true;
+    const stage = make(figure, "div");
+    const words = make(figure, "p", { className: "pl-words", ariaLive: "polite" });
+    const data = JSON.parse(figure.querySelector("script").textContent);
+    build(stage, data, images, (text) => { words.textContent = text; });
+  });
 }
 
 // A new element inside parent, with these properties.
 export function make(parent, tag, properties = {}) {
   const element = Object.assign(document.createElement(tag), properties);
-  if (properties.label) element.setAttribute("aria-label", properties.label);
   parent.append(element);
   return element;
 }
 
-// A picture of width x height pixels, `shown` high; label says what it shows.
-export function canvas(parent, width, height, label, shown) {
-  const element = make(parent, "canvas", { width, height, label });
-  element.setAttribute("role", "img");
-  element.style.width = `${shown * width / height}px`;
+// A picture, its pixels enlarged `scale` times; label says what it shows.
+export function canvas(parent, width, height, label, scale = 1) {
+  const element = make(parent, "canvas", { width, height, role: "img", ariaLabel: label });
+  element.style.width = `${width * scale}px`;
   return element;
 }
 
-// The tile at (row, column) of a sheet of tiles, gap pixels apart, as
-// arguments of drawImage.
+// Paint a part [x, y, width, height] of a sheet onto a part of a picture.
+export function paint(picture, sheet, from, to = [0, 0, picture.width, picture.height]) {
+  const context = picture.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(sheet, ...from, ...to);
+}
+
+// An orange square with a dark edge, around a part of a picture.
+export function outline(picture, [x, y, width, height], line) {
+  const context = picture.getContext("2d");
+  for (const [strokeStyle, lineWidth] of [["#000", 2 * line], ["#ff9d3b", line]]) {
+    Object.assign(context, { strokeStyle, lineWidth });
+    context.strokeRect(x - line / 2, y - line / 2, width + line, height + line);
+  }
+}
+
+// The part of a sheet that is the tile at (row, column), tiles being gap pixels apart.
 export const tile = (row, column, width, height, gap = 0) =>
   [column * (width + gap), row * (height + gap), width, height];
 
-const settings = () => new URLSearchParams(location.hash.slice(1));
-
-// Write a setting into the address, so that it can be linked to.
-export function remember(key, value) {
-  const now = settings();
-  for (const [name, text] of [...now]) if (!text) now.delete(name); // a mere anchor
-  now.set(key, value);
-  try {
-    history.replaceState(null, "", `#${now}`);
-  } catch { /* some notebooks show outputs where there is no address */ }
-}
-
-// Call change(text) with the setting that the address holds: now and later.
-export function recall(root, key, change) {
-  const read = (jump) => {
-    const text = settings().get(key);
-    if (text === null) return;
-    change(text);
-    if (jump) root.scrollIntoView({ block: "center" });
+// A setting that stands in the address, so that it can be linked to. Calls use(value)
+// with `first`, and with the text in the address, now and when that is edited. Returns
+// set(value), which uses a value and, when it has come to rest, writes it there.
+export function setting(stage, key, first, use) {
+  const name = key + stage.closest("[data-explorer]").dataset.live;
+  const all = () => [...new URLSearchParams(location.hash.slice(1))].filter(([, text]) => text);
+  const read = () => all().forEach(([other, text]) => other === name && use(text));
+  let resting;
+  use(first);
+  read();
+  addEventListener("hashchange", read);
+  if (all().at(-1)?.[0] === name) stage.scrollIntoView({ block: "center" }); // the newest
+  return (value) => {
+    use(value);
+    clearTimeout(resting);
+    resting = setTimeout(() => {
+      const rest = all().filter(([other]) => other !== name);
+      try {
+        history.replaceState(null, "", `#${new URLSearchParams([...rest, [name, value]])}`);
+      } catch { /* some notebooks show outputs where there is no address */ }
+    }, 200);
   };
-  addEventListener("hashchange", () => read(false));
-  read(true);
 }
 
-// Sliders {key: {label, min, max, step, value, words}}. Calls change(state)
-// now and after each move. words: what to say instead of each number.
-export function sliders(root, specs, change) {
-  const panel = make(root, "div", { className: "pl-controls" });
-  const state = {}, set = {};
+// Sliders {key: {label, min, max, step, value, words}}. Calls change(state) now and
+// after each move. words: what to say instead of each number.
+export function sliders(stage, specs, change) {
+  const panel = make(stage, "div", { className: "pl-sliders" }), state = {};
+  for (const [key, { value }] of Object.entries(specs)) state[key] = value;
   for (const [key, { label, words, value, ...range }] of Object.entries(specs)) {
     const box = make(panel, "label", { textContent: label });
-    const said = make(box, "output");
+    const said = make(box, "output", { ariaHidden: "true" });
     const input = make(box, "input", { type: "range", ...range });
-    set[key] = (number) => {
-      input.value = number; // the browser keeps it within the range
+    const set = setting(stage, key, value, (text) => {
+      if (!Number.isFinite(Number(text))) return;
+      input.value = text; // the browser keeps it within the range
       state[key] = Number(input.value);
-      said.textContent = words ? words[state[key]] : input.value;
-      input.setAttribute("aria-valuetext", said.textContent);
-    };
-    set[key](value);
-    input.addEventListener("input", () => {
-      set[key](input.value);
-      remember(key, input.value);
+      said.textContent = input.ariaValueText = words ? words[state[key]] : input.value;
       change(state);
     });
+    input.addEventListener("input", () => set(input.value));
   }
-  for (const key of Object.keys(specs))
-    recall(root, key, (text) => {
-      if (text === "" || Number.isNaN(Number(text))) return;
-      set[key](text);
-      change(state);
-    });
-  change(state);
 }
 
-// Let a grid of rows x columns be chosen from by pointer or keyboard: calls
-// choose(row, column), and point(row, column) where the arrow keys go.
-export function choosable(canvas, rows, columns, point, choose) {
-  let row = 0, column = 0;
-  const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  canvas.tabIndex = 0;
-  canvas.setAttribute("role", "application");
-  canvas.addEventListener("click", (event) => {
-    const { left, top, width, height } = canvas.getBoundingClientRect();
-    row = Math.min(rows - 1, Math.max(0, Math.floor((event.clientY - top) / height * rows)));
-    column = Math.min(columns - 1, Math.max(0, Math.floor((event.clientX - left) / width * columns)));
-    choose(row, column);
+// Let pointer and keyboard visit the cells of a grid, counted row by row, from `at`: calls
+// visit(cell, chosen); arrow keys go there without choosing.
+export function choosable(picture, rows, columns, at, visit) {
+  const count = rows * columns;
+  const steps = { ArrowUp: count - columns, ArrowDown: columns, ArrowLeft: count - 1,
+    ArrowRight: 1, Enter: 0, " ": 0 };
+  const part = (share, whole) => Math.min(whole - 1, Math.floor(share * whole));
+  Object.assign(picture, { tabIndex: 0, role: "application" });
+  picture.addEventListener("click", ({ offsetX, offsetY }) => {
+    at = part(offsetY / picture.clientHeight, rows) * columns +
+      part(offsetX / picture.clientWidth, columns);
+    visit(at, true);
   });
-  canvas.addEventListener("keydown", (event) => {
-    if (steps[event.key]) {
-      row = (row + steps[event.key][0] + rows) % rows;
-      column = (column + steps[event.key][1] + columns) % columns;
-      point(row, column);
-    } else if (event.key === "Enter" || event.key === " ") choose(row, column);
-    else return;
+  picture.addEventListener("keydown", (event) => {
+    if (!(event.key in steps)) return;
+    at = (at + steps[event.key]) % count;
+    visit(at, steps[event.key] === 0);
     event.preventDefault();
   });
 }

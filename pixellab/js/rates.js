@@ -1,27 +1,23 @@
 // Pictures by the size of their file: each format's best below the limit.
-import { explorers, make, sliders } from "./controls.js";
+import { explorers, sliders } from "./controls.js";
 
-explorers("rates", (root, data) => {
-  const formats = [...root.querySelectorAll("[data-format]")];
-  const controls = make(root, "div"), said = make(root, "p", { className: "pl-words" });
-  said.setAttribute("aria-live", "polite");
-  root.prepend(controls);
-  root.querySelector(".pl-still").classList.add("pl-side-by-side");
-  sliders(controls, {
-    bytes: { label: "bytes a frame, at most", min: 0, max: data.limits.length - 1, step: 1,
-      value: data.start, words: data.limits },
-  }, ({ bytes }) => {
-    said.textContent = `At most ${data.limits[bytes]} bytes: ` +
-      formats.map((format) => best(format, data.limits[bytes])).join("; ") + ".";
-  });
+explorers("rates", (stage, { limits, start }, [], say) => {
+  const still = stage.parentNode.querySelector(".pl-still"); // it holds all, shows some
+  const formats = [...still.children];
+  stage.after(still);
+  still.hidden = false;
+  sliders(stage, {
+    bytes: { label: "bytes a frame, at most", min: 0, max: limits.length - 1, value: start,
+      words: limits },
+  }, ({ bytes }) => say(`At most ${limits[bytes]} bytes: ` +
+    `${formats.map((format) => best(format, limits[bytes])).join("; ")}.`));
 });
 
 // Show the largest file within the limit alone; what it is, in words.
 function best(format, limit) {
   const files = [...format.querySelectorAll("[data-bytes]")];
-  const within = files.filter((file) => file.dataset.bytes <= limit);
-  const shown = within.at(-1);
+  const shown = files.filter((file) => file.dataset.bytes <= limit).at(-1);
   for (const file of files) file.hidden = file !== shown;
   format.classList.toggle("pl-none", !shown);
-  return `${format.dataset.format} ${shown ? shown.innerText : "cannot go this small"}`;
+  return `${format.dataset.format} ${shown?.textContent ?? "cannot go this small"}`;
 }

@@ -1,44 +1,35 @@
 // Samples by temperature and top-p, and one token's distribution, reshaped.
-import { canvas, explorers, make, sliders, tile } from "./controls.js";
+import { canvas, explorers, make, paint, sliders, tile } from "./controls.js";
 import { probabilities } from "./filter.js";
 
-explorers("settings", (root, data, [samples, places]) => {
-  const { temperatures, topPs, seeds, each, height, width, gap } = data;
-  root.querySelector(".pl-still").hidden = true;
-  const sizes = { all: "all", ...Object.fromEntries(data.topKs.map((k, i) => [i + 1, k])) };
-  const controls = make(root, "div");
-  const drawn = make(root, "div", { className: "pl-part" });
-  const title = make(drawn, "p");
-  const picture = canvas(drawn, each * (width + gap) - gap, height, "Samples at this setting", 128);
-  const guess = make(root, "div", { className: "pl-part" });
-  const where = make(guess, "p");
-  const row = make(guess, "div", { className: "pl-row" });
-  const context = canvas(row, width, height,
-    "The tokens so far; the next one is orange", 160);
-  const bars = make(row, "div", { className: "pl-bars" });
-  const said = make(root, "p", { className: "pl-words" });
-  said.setAttribute("aria-live", "polite");
-  const logits = data.places.map(({ logits }) => floats(logits));
+explorers("settings", (stage, data, [samples, contexts], say) => {
+  const { temperatures, topPs, topKs, seeds, each, height, width, gap, places } = data;
+  const logits = places.map((place) => floats(place.logits)), scale = Math.ceil(140 / height);
+  const controls = make(stage, "div"), title = make(stage, "p");
+  const drawn = make(stage, "div", { className: "pl-row pl-line" });
+  const pictures = Array.from({ length: each }, (_, i) =>
+    canvas(drawn, width, height, `Sample ${i + 1} of ${each}`, scale));
+  const where = make(stage, "p"), row = make(stage, "div", { className: "pl-row" });
+  const context = canvas(row, width, height, "The tokens so far; the next is orange", scale);
+  const show = chart(row, places[0].top.length);
 
   sliders(controls, {
     t: { label: "temperature", min: 0, max: 2, step: 0.05, value: 1 },
     p: { label: "top-p", min: 0.05, max: 1, step: 0.01, value: 1 },
-    ...(data.topKs.length && { k: { label: "top-k (chart only)", min: 0, max: data.topKs.length,
-      step: 1, value: 0, words: ["all", ...data.topKs] } }),
-    seed: { label: "seed", min: 0, max: seeds - 1, step: 1, value: 0 },
-    at: { label: "token", min: 0, max: logits.length - 1, step: 1, value: 0,
-      words: data.places.map((place) => place.name) },
-  }, ({ t, p, k = 0, seed, at }) => {
+    ...(topKs.length && { k: { label: "top-k (chart only)", min: 0, max: topKs.length, value: 0,
+      words: ["all", ...topKs] } }),
+    seed: { label: "seed", min: 0, max: seeds - 1, value: 0 },
+    at: { label: "token", min: 0, max: places.length - 1, value: 0,
+      words: places.map((place) => place.name) },
+  }, ({ t, p, k, seed, at }) => {
     const i = nearest(temperatures, t), j = nearest(topPs, p);
     title.textContent = `Samples, drawn at temperature ${temperatures[i]}, top-p ${topPs[j]}:`;
-    const [x, y] = tile(seed * temperatures.length + i, j * each, width, height, gap);
-    picture.getContext("2d").drawImage(samples, x, y, picture.width, height,
-      0, 0, picture.width, height);
-    const probs = probabilities(logits[at], t, k ? data.topKs[k - 1] : Infinity, p);
-    where.textContent = `The next token, ${data.places[at].name}:`;
-    context.getContext("2d").drawImage(places, ...tile(0, at, width, height, gap),
-      0, 0, width, height);
-    said.textContent = `${show(bars, data.places[at], probs)} Temperature ${t}, top-p ${p}.`;
+    pictures.forEach((picture, n) => paint(picture, samples,
+      tile(seed * temperatures.length + i, j * each + n, width, height, gap)));
+    where.textContent = `The next token, ${places[at].name}; chances in percent:`;
+    paint(context, contexts, tile(0, at, width, height, gap));
+    const probs = probabilities(logits[at], t, k ? topKs[k - 1] : Infinity, p);
+    say(`${show(places[at], probs)} Temperature ${t}, top-p ${p}.`);
   });
 });
 
@@ -48,22 +39,28 @@ const floats = (text) =>
 const nearest = (stops, value) => stops.reduce((best, stop, i) =>
   Math.abs(stop - value) < Math.abs(stops[best] - value) ? i : best, 0);
 
-// One bar for each of the likeliest tokens, and one for all others.
-function show(bars, { top, tiles }, probs) {
-  const rest = 1 - top.reduce((sum, token) => sum + probs[token], 0);
-  const heights = [...top.map((token) => probs[token]), Math.max(0, rest)];
-  bars.replaceChildren();
-  heights.forEach((p, i) => {
-    const bar = make(bars, "div", { className: p > 0 ? "pl-bar" : "pl-bar pl-cut" });
-    make(bar, "span", { textContent: p > 0 ? percent(p) : "–" });
-    make(bar, "div").style.height = `${100 * p}%`;
-    if (i < top.length) make(bar, "i").style.backgroundImage = `url(${tiles[i]})`;
-    else make(bar, "b", { textContent: "others" });
+// A bar for each of the `count` likeliest tokens, and one for the rest. Returns
+// show(place, probs), which says in words what the bars show.
+function chart(parent, count) {
+  const frame = make(parent, "div", { className: "pl-bars" });
+  const bars = Array.from({ length: count + 1 }, (_, i) => {
+    const bar = make(frame, "div"), column = make(bar, "div");
+    return { column, number: make(column, "span"),
+      look: i < count ? make(bar, "img", { alt: "" }) : make(bar, "b", { textContent: "rest" }) };
   });
-  const kept = probs.reduce((count, p) => count + (p > 0), 0);
-  const bits = probs.reduce((sum, p) => p > 0 ? sum - p * Math.log2(p) : sum, 0);
-  return `${kept} of ${probs.length} tokens can be drawn, the likeliest with ` +
-    `${percent(heights[0])}; the draw is worth ${Math.abs(bits).toFixed(2)} bits on average.`;
+  return ({ top, tiles }, probs) => {
+    const chances = top.map((token) => probs[token]);
+    chances.push(probs.reduce((rest, p, token) => top.includes(token) ? rest : rest + p, 0));
+    bars.forEach(({ column, number, look }, i) => {
+      column.style.height = `${100 * chances[i]}%`;
+      number.textContent = percent(chances[i]);
+      if (i < count && look.src !== tiles[i]) look.src = tiles[i];
+    });
+    const kept = probs.filter((p) => p > 0);
+    const bits = kept.reduce((sum, p) => sum + p * Math.log2(1 / p), 0);
+    return `${kept.length} of ${probs.length} tokens can be drawn, the likeliest with ` +
+      `${percent(chances[0])}\u00a0%; the draw is worth ${bits.toFixed(2)} bits on average.`;
+  };
 }
 
-const percent = (p) => p >= 0.0995 ? `${Math.round(100 * p)} %` : `${(100 * p).toFixed(1)} %`;
+const percent = (p) => p === 0 ? "–" : p < 5e-4 ? "<0.1" : (100 * p).toFixed(p < 0.0995 ? 1 : 0);

@@ -1,69 +1,59 @@
 // A digit as text: change a symbol or a pixel, and see the other change.
-import { canvas, choosable, explorers, make, recall, remember } from "./controls.js";
+import { canvas, choosable, explorers, make, setting } from "./controls.js";
 
-explorers("symbols", (root, { text, first, side, pack }) => {
-  root.querySelector(".pl-still").hidden = true;
-  const across = side / pack, length = side * across;
-  const row = make(root, "div", { className: "pl-row" });
+explorers("symbols", (stage, { text: original, first, side, pack }, [], say) => {
+  const across = side / pack, length = side * across, scale = 14; // a line of text is as high
+  const row = make(stage, "div", { className: "pl-row pl-line" });
   const field = make(row, "textarea", { rows: side, cols: across + 1, spellcheck: false,
-    label: `The text: ${side} lines of ${across} symbols` });
-  const picture = canvas(row, side, side,
-    "The image: choose a pixel to turn it over", 420);
-  const said = make(root, "p", { className: "pl-words" });
-  said.setAttribute("aria-live", "polite");
-  choosable(picture, side, side,
-    (y, x) => show(y * across + Math.floor(x / pack), [y, x]),
-    (y, x) => {
-      const place = y * across + Math.floor(x / pack), tokens = read(field.value);
-      tokens[place] ^= 1 << (pack - 1 - x % pack); // the leftmost is the highest bit
-      write(tokens);
-      keep();
-      show(place, [y, x]);
-    });
-  field.addEventListener("input", () => { keep(); show(atCaret()); });
-  for (const moved of ["keyup", "click"]) field.addEventListener(moved, () => show(atCaret()));
-  field.addEventListener("change", () => write(read(field.value)));
-  write(read(text));
-  show(0);
-  recall(root, "text", (line) => { write(read(line)); show(0); });
+    autocapitalize: "off", ariaLabel: `The text: ${side} lines of ${across} symbols` });
+  const picture = canvas(row, side * scale, side * scale, "The image: choose a pixel to flip");
+  const clean = (line) => line.replace(/[^:-y]/g, ""); // the alphabet
+  const token = (place) => text.charCodeAt(place) - first;
+  const bit = (pixel) => 1 << (pack - 1 - pixel % pack); // the leftmost is the highest
+  let text;
+  const set = setting(stage, "text", original, (line) => { // what is missing is black
+    text = clean(line).slice(0, length).padEnd(length, String.fromCharCode(first));
+    const lines = text.replace(new RegExp(`.{${across}}(?=.)`, "g"), "$&\n");
+    if (field.value !== lines) field.value = lines; // the same again would forget how to undo
+    show(0);
+  });
+  choosable(picture, side, side, 0, (pixel, chosen) => {
+    const place = Math.floor(pixel / pack);
+    const flipped = String.fromCharCode(first + (token(place) ^ bit(pixel)));
+    if (chosen) set(text.slice(0, place) + flipped + text.slice(place + 1));
+    show(place, pixel);
+  });
+  field.addEventListener("beforeinput", (event) => { // typing replaces, and moves nothing
+    const { selectionStart: start, selectionEnd: end, value } = field;
+    if (event.inputType !== "insertText" || start < end) return;
+    const here = start + (value[start] === "\n");
+    if (clean(event.data)) field.setSelectionRange(here, here + 1);
+    else event.preventDefault();
+  });
+  field.addEventListener("input", () => {
+    const place = caret();
+    set(field.value);
+    field.selectionStart = field.selectionEnd = place + Math.floor(place / across);
+    show(place);
+  });
+  for (const moved of ["keyup", "click"]) field.addEventListener(moved, () => show(caret()));
 
-  // The tokens in a text; what is missing is black, what is no symbol falls away.
-  function read(line) {
-    const tokens = [...line].map((symbol) => symbol.charCodeAt(0) - first)
-      .filter((token) => token >= 0 && token < 2 ** pack);
-    return Array.from({ length }, (_, place) => tokens[place] ?? 0);
+  function caret() {
+    return Math.min(length - 1, clean(field.value.slice(0, field.selectionStart)).length);
   }
 
-  function write(tokens) {
-    const symbols = tokens.map((token) => String.fromCharCode(first + token)).join("");
-    field.value = symbols.match(new RegExp(`.{${across}}`, "g")).join("\n");
-  }
-
-  function keep() {
-    remember("text", field.value.replaceAll("\n", ""));
-  }
-
-  function atCaret() {
-    const before = field.value.slice(0, field.selectionStart).replaceAll("\n", "");
-    return Math.min(before.length, length - 1);
-  }
-
-  // Paint all tokens; tint the symbol at `place` and mark the chosen pixel.
-  function show(place, pixel) {
-    const context = picture.getContext("2d"), tokens = read(field.value);
-    tokens.forEach((token, i) => {
-      for (let x = 0; x < pack; x++) {
-        const white = token >> (pack - 1 - x) & 1;
-        context.fillStyle = i === place ? (white ? "#f5ac66" : "#7a3d06") : white ? "#fff" : "#000";
-        context.fillRect(i % across * pack + x, Math.floor(i / across), 1, 1);
-      }
-    });
-    if (pixel) {
-      context.fillStyle = "#1f6feb";
-      context.fillRect(pixel[1] + 0.25, pixel[0] + 0.25, 0.5, 0.5);
+  // Paint all pixels; tint those of the symbol at `place`, and underline one of them.
+  function show(place, marked) {
+    const context = picture.getContext("2d");
+    for (let pixel = 0; pixel < side * side; pixel++) {
+      const [y, x] = [Math.floor(pixel / side), pixel % side], here = Math.floor(pixel / pack);
+      const colours = here === place ? ["#7a3d06", "#f5ac66"] : ["#000", "#fff"];
+      context.fillStyle = colours[token(here) & bit(pixel) ? 1 : 0];
+      context.fillRect(x * scale, y * scale, scale, scale);
+      context.fillStyle = "#2f81f7";
+      if (pixel === marked) context.fillRect(x * scale, (y + 0.75) * scale, scale, scale / 4);
     }
-    const binary = tokens[place].toString(2).padStart(pack, "0");
-    said.textContent = `Row ${Math.floor(place / across) + 1}, symbol ${place % across + 1}: ` +
-      `${String.fromCharCode(first + tokens[place])} is ${tokens[place]}, in pixels ${binary}.`;
+    say(`Row ${Math.floor(place / across) + 1}, symbol ${place % across + 1}: ${text[place]} is ` +
+      `${token(place)}, in pixels ${token(place).toString(2).padStart(pack, "0")}.`);
   }
 });

@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 import zipfile
@@ -277,7 +278,8 @@ def main(arguments=None):
             table = grade(options.names[0], options.folder)
             write_table(options.folder / "grades.csv", table)
     except (ValueError, OSError) as error:
-        parser.error(str(error))
+        print(f"assignments: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

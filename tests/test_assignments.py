@@ -1,6 +1,6 @@
 """Assignments: what is right gets its points, and what is wrong does not."""
 
-import importlib.util
+import importlib
 import re
 import sys
 import zipfile
@@ -13,17 +13,21 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = sorted(path.stem for path in
                (ROOT / "chapters" / "assignments").glob("*.py"))
-specification = importlib.util.spec_from_file_location(
-    "assignments", ROOT / "book" / "assignments.py")
-assignments = importlib.util.module_from_spec(specification)
-sys.modules["assignments"] = assignments  # a grading process looks for it
-specification.loader.exec_module(assignments)
+sys.path.append(str(ROOT / "book"))  # a grading process looks there, too
+assignments = importlib.import_module("assignments")
 
 # What is replaced in the solution, and the points that are left.
 WRONG = {
     "a1_masks": ("seen[rows // 2, :columns // 2] = 1",
                  "seen[rows // 2, :columns // 2 + 1] = 1",
                  {"q1_masks": 1}),
+    "a2_teacher_forcing": (
+        "inputs = torch.cat([start[:, None], tokens[:, :-1]], dim=1)",
+        "inputs = tokens",
+        {"q1_shift": 0}),
+    "a3_sampling": ("before = ranked.cumsum(dim=1) - ranked",
+                    "before = ranked.cumsum(dim=1)",
+                    {"q3_top_p": 0}),
 }
 
 
@@ -33,8 +37,7 @@ def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("assignments")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(assignments, "BUILT", folder)
-        patch.syspath_prepend(ROOT / "book")
-        assert assignments.main(["build"]) is None
+        assignments.main(["build"])
         yield folder
 
 
@@ -96,7 +99,7 @@ def test_what_a_student_gets(built, name):
     notebook = read_student(built, name)
     text = "\n".join(cell.source for cell in notebook.cells)
     for word in ("SOLUTION", "HIDDEN", "def test_", "assert ", "otter",
-                 "grader", "ipywidgets", "BEGIN", "raw"):
+                 "grader", "ipywidgets", "BEGIN"):
         assert word not in text, word
     assert notebook.metadata.keys() == {"kernelspec"}
     assert all(cell.cell_type != "raw" and not cell.get("outputs")

@@ -194,9 +194,9 @@ def test_weight_is_left_alone_and_learns(masked_convolution):
 # `network` maps an image (1, 1, height, width), float64, to an output of the
 # same size. It is **causal** if its output at each pixel depends only on pixels
 # that come before that pixel. The chapter asked the gradient. But a network
-# may round or compare on its way, and then its gradient is zero although it
-# sees. So ask it directly: change one pixel of a random image, and look where
-# the output changes. Return `True` or `False`.
+# may round on its way, and then its gradient is zero although it
+# sees. So ask it directly: change one pixel of a random image by a lot, and look
+# where the output changes. Return `True` or `False`.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -253,7 +253,7 @@ def test_one_place_and_no_gradient(is_causal):
 
     def leak(image, place, source):
         output = torch.zeros_like(image)
-        output.view(-1)[place] = image.flatten()[source] > 0.5
+        output.view(-1)[place] = (3 * image).round().flatten()[source]
         return output
 
     assert is_causal(lambda x: leak(x, 7, 6), 3, 4) is True

@@ -124,10 +124,11 @@ def test_oblong_masks(mask):
 # %% [markdown]
 # ## 2. A masked convolution (2 points)
 #
-# Convolve `image` (B, C, H, W) with `weight` (O, C, rows, columns), whose cells
-# count only where `mask` (rows, columns) is 1. Put zeros around the image, so
-# that the output (B, O, H, W) has its size. `F.conv2d` may be used. The weight
-# that you were given belongs to an optimizer: leave its numbers alone.
+# Convolve `image` (B, C, H, W) with `weight` (O, C, rows, columns), whose
+# cells count only where `mask` (rows, columns) is 1. Put zeros around the
+# image, so that the output (B, O, H, W) has its size. `F.conv2d` may be used.
+# The weight that you were given belongs to an optimizer: leave its numbers
+# alone.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -192,10 +193,10 @@ def test_weight_is_left_alone_and_learns(masked_convolution):
 # ## 3. Does it peek? (2 points)
 #
 # `network` maps an image (1, 1, height, width), float64, to an output of the
-# same size. It is **causal** if its output at each pixel depends only on pixels
-# that come before that pixel. The chapter asked the gradient. But a network
-# may round on its way, and then its gradient is zero although it
-# sees. So ask it directly: change one pixel of a random image by a lot, and look
+# same size. It is **causal** if its output at each pixel depends only on
+# pixels that come before that pixel. The chapter asked the gradient. But a
+# network may round on its way, and then its gradient is zero although it sees.
+# So ask it directly: change one pixel of a random image by a lot, and look
 # where the output changes. Return `True` or `False`.
 
 # %% [raw]
@@ -290,9 +291,9 @@ if (pl.check.mask(mask) and pl.check.masked_convolution(masked_convolution)
 # ## 4. How far does it see? (1 point)
 #
 # The layers of a network have square kernels of `sizes` (odd numbers) and
-# `dilations`: with dilation $d$ neighbouring cells of the kernel lie $d$ pixels
-# apart. All of them are masked. How many rows above a pixel can its output
-# hear from, at most?
+# `dilations`: with dilation $d$ neighbouring cells of the kernel lie $d$
+# pixels apart. All of them are masked. How many rows above a pixel can its
+# output hear from, at most?
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -336,10 +337,10 @@ def test_reach(rows_above):
 # %% [markdown]
 # ## 5. The ruler (2 points)
 #
-# A network gave `logits` (N, T, V) for the `tokens` (N, T) of N images: place t
-# of an image was guessed from the places before it. How many **bits per
-# dimension** does each image cost? Return (N,) numbers. A dimension is a token,
-# and a bit is not a nat.
+# A network gave `logits` (N, T, V) for the `tokens` (N, T) of N images: place
+# t of an image was guessed from the places before it. How many **bits per
+# dimension** does each image cost? Return (N,) numbers. A dimension is a
+# token, and a bit is not a nat.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -398,8 +399,8 @@ def test_bits_of_large_logits(bits_per_dimension):
 # # END QUESTION
 
 # %% [markdown]
-# Is your ruler that of the book? Here it measures the PixelCNN that the package
-# brings along, on a picture with nothing on it and on one of noise.
+# Is your ruler that of the book? Here it measures the PixelCNN that the
+# package brings along, on a picture with nothing on it and on one of noise.
 
 # %%
 if pl.check.bits_per_dimension(bits_per_dimension):
@@ -417,5 +418,5 @@ if pl.check.bits_per_dimension(bits_per_dimension):
         print(f"{name}: {yours:.2f} bits per dimension (package: {ours:.2f})")
 
 # %% [markdown]
-# Noise costs eight bits a pixel if one knows that it is noise. This network has
-# seen nothing but digits, and pays more.
+# Noise costs eight bits a pixel if one knows that it is noise. This network
+# has seen nothing but digits, and pays more.

@@ -434,9 +434,9 @@ def test_best(best_of):
 # # END QUESTION
 
 # %% [markdown]
-# All together: your filters and your draw choose every symbol of twelve
-# digits, the reader of the package ranks them, and your choice is shown in the
-# lower row. Without it, is a third of the drawn digits as good?
+# All together: your filters and your draw make twelve digits, symbol by
+# symbol. A reader ranks them, and your choice is shown below the first four as
+# they were drawn.
 
 # %% mystnb={"image": {"alt": "Two rows of four black-and-white digits, drawn symbol by symbol. All should be sevens; those in the lower row, chosen by a reader, are cleaner."}}
 checks = (pl.check.temperature(with_temperature), pl.check.top_p(keep_top_p),
@@ -456,4 +456,4 @@ if all(checks):
     reader = pl.classify.load("reranker")
     chosen = best_of(reader.logits(images), 7, 4)
     pl.figures.grid(torch.cat([images[:4], images[chosen]]), columns=4,
-                    row_titles=["as drawn ", "chosen "])
+                    size=1.1, row_titles=["as drawn ", "chosen "])

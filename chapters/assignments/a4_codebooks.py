@@ -408,8 +408,8 @@ if all(checks):
     waves = [rows * columns / 90, rows / 5 + columns / 9, columns / 7]
     image = (128 + 120 * torch.stack(waves, -1).sin()).to(torch.uint8)[None]
     points = cut(image, 4, 4).flatten(2)[0].double()  # (192, 48)
-    shown, curve = [], []
-    for size in (2, 8, 32, 128):
+    sizes, shown, curve = (2, 8, 32, 128), [], []
+    for size in sizes:
         centres = points[:: len(points) // size][:size]
         for _ in range(10):
             centres = lloyd_step(points, centres)
@@ -422,7 +422,8 @@ if all(checks):
         print(f"{size:3} entries, {100 * share:3.0f} % used: {bits:.2f} bits "
               f"a patch, {decibels:.1f} dB")
     print("on the curve:", len(on_the_curve(curve)), "of", len(curve))
-    pl.figures.grid(torch.cat(shown), columns=4)
+    pl.figures.grid(torch.cat(shown), columns=4, size=1.6,
+                    titles=[f"{size} entries" for size in sizes])
 
 # %% [markdown]
 # With 128 entries for 192 patches most patches have an entry to themselves,

@@ -1,0 +1,305 @@
+"""The self-checks accept what is right and name what is wrong."""
+
+import inspect
+import math
+from pathlib import Path
+
+import jupytext
+import pytest
+import torch
+import torch.nn.functional as F
+
+from pixellab import check
+
+MASTERS = Path(__file__).resolve().parent.parent / "chapters" / "assignments"
+
+
+def solutions():
+    """The source of each function that a solution defines, by name."""
+    return {part.split("(")[0].removeprefix("def "): part
+            for path in sorted(MASTERS.glob("*.py"))
+            for cell in jupytext.read(path).cells
+            if cell.cell_type == "code" and "# BEGIN SOLUTION" in cell.source
+            for part in cell.source.split("\n\n\n")}
+
+
+SOURCES = solutions()
+RIGHT = {"math": math, "torch": torch, "F": F}
+for source in SOURCES.values():
+    exec(source, RIGHT)
+
+# Each check, and the names of the answers that it takes.
+CHECKS = {
+    "mask": ["mask"], "masked_convolution": ["masked_convolution"],
+    "causal": ["is_causal"], "reach": ["rows_above"],
+    "bits_per_dimension": ["bits_per_dimension"],
+    "shift": ["inputs_and_targets"], "attention": ["attention"],
+    "cache": ["step"], "bits_of_rest": ["bits_of_rest"],
+    "temperature": ["with_temperature"], "top_k": ["keep_top_k"],
+    "top_p": ["keep_top_p"], "draw": ["draw"], "symbols": ["pack", "unpack"],
+    "best": ["best_of"], "patches": ["cut", "paste"], "lloyd": ["lloyd_step"],
+    "use": ["use_of"], "decibels": ["psnr"], "frontier": ["on_the_curve"],
+    "codes": ["to_integers", "to_corners"],
+    "straight_through": ["straight_through"], "frequencies": ["frequencies"],
+    "coder": ["encode", "decode"], "ideal": ["ideal_bits"]}
+
+each_check = pytest.mark.parametrize("name", CHECKS)
+
+
+def test_every_check_is_tested():
+    public = {name for name, thing in vars(check).items()
+              if hasattr(thing, "__wrapped__")}
+    assert public == set(CHECKS)
+
+
+@each_check
+def test_the_solution_is_right(name, capsys):
+    answers = [RIGHT[answer] for answer in CHECKS[name]]
+    assert getattr(check, name)(*answers) is True
+    out = capsys.readouterr().out
+    assert out.startswith("right: ") and out.count("\n") == 1
+
+
+def unfinished(*arguments):
+    ...
+
+
+def failing(*arguments):
+    raise RuntimeError("no luck\nat all")
+
+
+@each_check
+@pytest.mark.parametrize("answer, hint", [
+    (unfinished, "unfinished returns nothing yet"),
+    (..., "this is not a function yet: fill in the dots and run the cell"),
+    (failing, "failing stops with RuntimeError: no luck"),
+    (lambda *arguments: "text", ""),
+    (lambda *arguments: [], ""),
+    (lambda *arguments: torch.zeros(()), ""),
+    (lambda *arguments: torch.full((1, 2), math.nan), ""),
+    (lambda: None, "stops with TypeError"),
+])
+def test_what_is_no_answer_is_told_in_a_line(name, answer, hint, capsys):
+    assert getattr(check, name)(*[answer] * len(CHECKS[name])) is False
+    out = capsys.readouterr().out
+    assert out.startswith("not yet: ") and out.count("\n") == 1
+    assert hint in out
+
+
+def changed(name, old, new):
+    """A solution with a line replaced."""
+    assert old in SOURCES[name], (name, old)
+    names = dict(RIGHT)
+    exec(SOURCES[name].replace(old, new), names)
+    return names[name]
+
+
+def in_place(image, weight, mask):
+    weight *= mask
+    return F.conv2d(image, weight, padding=(1, 2))
+
+
+def by_gradient(network, height, width):
+    image = torch.randn(1, 1, height, width).double().requires_grad_()
+    output = network(image).flatten()
+    for place in range(len(output)):
+        if output.requires_grad:
+            gradient = torch.autograd.grad(output[place], image,
+                                           retain_graph=True)[0].flatten()
+            if gradient[place:].any():
+                return False
+    return True
+
+
+def in_one_list(cache, q, k, v, window):
+    keys, values = cache or ([], [])
+    keys.append(k)
+    values.append(v)
+    keys, values = keys[-window:], values[-window:]
+    scores = (torch.stack(keys, 1) @ q[:, :, None])[..., 0] / 2
+    return (scores.softmax(1)[:, None] @ torch.stack(values, 1))[:, 0], (
+        keys, values)
+
+
+LINE = "seen[rows // 2, :columns // 2] = 1"
+KEEP = "before = ranked.cumsum(dim=1) - ranked"
+MOVED = "moved = centres.clone()"
+WRONG = [
+    ("mask", changed("mask", LINE, LINE.replace(
+        "columns // 2]", "columns // 2 + 1]")),
+     "mask A, laid over a picture of 5 x 5 pixels with numbers from 0, lets "
+     "pixel 12 see pixel 12"),
+    ("mask", changed("mask", "[:rows // 2] = 1", "[:rows // 2 + 1] = 1"),
+     "lets pixel 12 see pixel 12"),
+    ("mask", changed("mask", LINE, LINE.replace("] = 1", " - 1] = 1")),
+     "hides pixel 11 from pixel 12"),
+    ("mask", changed("mask", 'kind == "B"', "False"),
+     "mask B, laid over a picture of 5 x 5 pixels with numbers from 0, hides "
+     "pixel 12 from pixel 12"),
+    ("masked_convolution", in_place, "have changed"),
+    ("masked_convolution", changed("masked_convolution", "weight * mask",
+                                   "weight"), "without a mask"),
+    ("masked_convolution", changed("masked_convolution", "weight * mask",
+                                   "weight * (1 - mask)"), "where it is 0"),
+    ("masked_convolution", changed(
+        "masked_convolution", ", padding=(rows // 2, columns // 2)", ""),
+     "shape (2, 4, 4, 3) comes back; (2, 4, 6, 7) is wanted"),
+    ("causal", by_gradient, "that looks, but rounds what it sees is called "
+     "causal"),
+    ("causal", changed("is_causal", "place + 1", "place"),
+     "that copies the pixel to be guessed is called causal"),
+    ("causal", lambda *given: False, "the pixel before is called not causal"),
+    ("causal", lambda *given: 1, "the answer is a int; True or False"),
+    ("reach", changed("rows_above", "size // 2 * dilation", "size // 2"),
+     "with dilation 4: you say 3 rows"),
+    ("bits_per_dimension", changed("bits_per_dimension", " / math.log(2)",
+                                   ""), "these are nats"),
+    ("bits_per_dimension", changed("bits_per_dimension", ".mean(", ".sum("),
+     "the sum over an image"),
+    ("bits_per_dimension", changed("bits_per_dimension", "return -",
+                                   "return "), "mind the sign"),
+    ("bits_per_dimension", changed("bits_per_dimension", "mean(dim=1)",
+                                   "mean()"), "of shape () comes back"),
+    ("shift", lambda tokens, start: (tokens, tokens),
+     "your targets are the inputs: the network is asked for what it has just "
+     "read"),
+    ("shift", lambda tokens, start: (tokens, tokens.roll(-1, 1)),
+     "every token is to be guessed"),
+    ("shift", lambda tokens, start: (tokens.roll(1, 1), tokens),
+     "nothing but the start"),
+    ("shift", lambda tokens, start: tokens[:, :, None], "of shape"),
+    ("attention", changed("attention", "(back < 0) | ", ""),
+     "places see the future"),
+    ("attention", changed("attention", " | (back >= window)", ""),
+     "mind the window"),
+    ("attention", changed("attention", "back >= window", "back > window"),
+     "a place sees four"),
+    ("attention", changed("attention", " / math.sqrt(q.shape[-1])", ""),
+     "by the root of C"),
+    ("attention", changed("attention", "dim=-1", "dim=-2"), "the softmax"),
+    ("cache", in_one_list, "twice, from the same"),
+    ("cache", changed("step", "[:, -window:]", ""),
+     "step 3, counted from 0, does not answer"),
+    ("cache", changed("step", "return output, (keys, values)",
+                      "return output"), "two things"),
+    ("bits_of_rest", changed("bits_of_rest", " / math.log(2)", ""),
+     "these are nats"),
+    ("bits_of_rest", changed("bits_of_rest", "[:, known:]", ""),
+     "what is known costs nothing"),
+    ("bits_of_rest", changed("bits_of_rest", "[:, known:]", "[:, :known]"),
+     "the bits of what is known"),
+    ("bits_of_rest", changed("bits_of_rest", ".sum(", ".mean("),
+     "a mean a token"),
+    ("bits_of_rest", changed("bits_of_rest", "known:]", "known - 1:]"),
+     "the first unknown place is number 2"),
+    ("temperature", changed("with_temperature", "logits / temp",
+                            "logits * temp"), "does the opposite"),
+    ("temperature", changed("with_temperature", ".softmax(dim=1)", ""),
+     "these are logits"),
+    ("temperature", changed("with_temperature", "temperature == 0", "False"),
+     "not finite"),
+    ("top_k", changed("keep_top_k", "min(k, probs.shape[1])", "k"),
+     "stops with RuntimeError"),
+    ("top_k", changed("keep_top_k", " / kept.sum(dim=1, keepdim=True)", ""),
+     "the rest does not add up to 1"),
+    ("top_p", changed("keep_top_p", KEEP, KEEP.replace(" - ranked", "")),
+     "with top_p 0.5 and probabilities 0.3, 0.6, 0.1 nothing is left: keep "
+     "at least the first"),
+    ("top_p", changed("keep_top_p", "before < p", "before <= p + 0.2"),
+     "2 tokens are left, not 1"),
+    ("top_p", changed("keep_top_p", "scatter(1, order, ranked)",
+                      "copy_(ranked)"), "but not the right ones"),
+    ("draw", changed("draw", "edges <= numbers", "edges < numbers"),
+     "the number 0.2 draws token 0, not 1"),
+    ("draw", changed("draw", "(edges <= numbers).sum(dim=1)",
+                     "(edges <= numbers).sum(dim=1) + 1"), "draws token 1"),
+    ("symbols", (changed("pack", "count - 1, -1, -1", "count"),
+                 RIGHT["unpack"]), "the leftmost pixel counts most"),
+    ("symbols", (RIGHT["pack"], changed("unpack", "count - 1, -1, -1",
+                                        "count")), "4, 7 do not become"),
+    ("symbols", (changed("pack", "levels **", "2 **"),
+                 changed("unpack", "levels **", "2 **")),
+     "two levels work, five do not"),
+    ("best", changed("best_of", ".log_softmax(dim=1)", ""),
+     "surer that it is an 8"),
+    ("best", lambda logits, label, keep: logits[:, label].argsort()[:keep],
+     "thinks little of it"),
+    ("patches", (changed("cut", "grid.transpose(2, 3).reshape",
+                         "grid.reshape"), RIGHT["paste"]),
+     "not the upper left corner"),
+    ("patches", (lambda *given: RIGHT["cut"](*given)[:, [0, 2, 1, 3]],
+                 RIGHT["paste"]), "lies below the first"),
+    ("patches", (RIGHT["cut"], changed(
+        "paste", "grid.transpose(2, 3).reshape", "grid.reshape")),
+     "paste does not lead back"),
+    ("lloyd", changed("lloyd_step", "if (nearest == k).any()", "if True"),
+     "the mean of nothing is no number"),
+    ("lloyd", changed("lloyd_step", MOVED,
+                      "moved = torch.zeros_like(centres)"), "jumps to 0"),
+    ("lloyd", changed("lloyd_step", ".square().sum(dim=2)", "[..., 0].abs()"),
+     "wrong for points of three dimensions"),
+    ("use", changed("use_of", "log2", "log"), "the entropy is in nats"),
+    ("use", changed("use_of", "counts[counts > 0]", "counts"),
+     "is not a number"),
+    ("use", lambda tokens, size: (1, RIGHT["use_of"](tokens, size)[1]),
+     "the share in use is not 1"),
+    ("decibels", lambda images, shown: 10 * math.log10(
+        255 ** 2 / (images - shown).double().square().mean().item()),
+     "is 246 in uint8"),
+    ("decibels", changed("psnr", "255 ** 2", "1"), "the peak is 255"),
+    ("decibels", changed("psnr", "math.inf if error == 0 else", ""),
+     "stops with ZeroDivisionError"),
+    ("frontier", changed("on_the_curve", "sorted(points)", "points"),
+     "fewest bits first"),
+    ("frontier", changed("on_the_curve", "error <", "error <="),
+     "(1, 9) beats (2, 9)"),
+    ("frontier", sorted, "(2, 5) beats (2, 7)"),
+    ("codes", (changed("to_integers", "torch.arange(u.shape[-1])",
+                       "torch.arange(u.shape[-1]).flip(0)"),
+               RIGHT["to_corners"]), "begin at the other end"),
+    ("codes", (changed("to_integers", "u > 0", "u < 0"),
+               RIGHT["to_corners"]), "yours is a zero"),
+    ("codes", (RIGHT["to_integers"], changed(
+        "to_corners", " / length ** 0.5", "")), "what is their length?"),
+    ("straight_through", lambda u: torch.where(u > 0, 0.5, -0.5),
+     "no gradient comes back"),
+    ("straight_through", lambda u: torch.where(u > 0, 0.5, -0.5) + 0 * u,
+     "the gradient is zero"),
+    ("straight_through", lambda u: u + (u.sign() / 2 - u).detach(),
+     "a zero stays zero"),
+    ("straight_through", changed("straight_through",
+                                 " / u.shape[-1] ** 0.5", ""),
+     "the corners have length 1"),
+    ("straight_through", lambda u: u * 1, "nothing is rounded"),
+    ("frequencies", lambda probs, total: (probs * total).round().long(),
+     "what has no numbers cannot be coded"),
+    ("frequencies", lambda probs, total: (probs * total).ceil().long() + 1,
+     "together"),
+    ("frequencies", lambda probs, total: probs * total, "int64"),
+    ("coder", (RIGHT["encode"], changed("decode", ">=", ">")),
+     "number [0] (from 0) comes back as another"),
+    ("coder", (lambda *given: RIGHT["encode"](*given) + bytes(3),
+               RIGHT["decode"]), "at most two bytes too many"),
+    ("coder", (lambda symbols, tables: symbols, RIGHT["decode"]),
+     "a list comes back; bytes are wanted"),
+    ("ideal", changed("ideal_bits", "log2", "log"), "these are nats"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=[
+    f"{name}-{hint[:24]}" for name, _, hint in WRONG])
+def test_a_mistake_is_named(number, capsys):
+    name, answers, hint = WRONG[number]
+    answers = answers if isinstance(answers, tuple) else (answers,)
+    assert getattr(check, name)(*answers) is False
+    out = capsys.readouterr().out
+    assert hint in out and out.count("\n") == 1
+
+
+def test_every_check_has_a_mistake_to_name():
+    assert {name for name, _, _ in WRONG} == set(CHECKS)
+
+
+@each_check
+def test_every_check_says_what_it_takes(name):
+    assert inspect.getdoc(getattr(check, name))

@@ -1,7 +1,6 @@
-"""Chapters in Colab, without Colab: the first cell, and the scale."""
+"""A chapter in Colab, without Colab: the first cell installs the package."""
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -9,8 +8,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from chapter_cells import cells_with
+from clone import clone
 
-ROOT = Path(__file__).resolve().parent.parent
 # What hosted notebooks ship in older versions than we pin. pip's resolver is
 # shown these versions; the code behind them stays the pinned one, but for the
 # widgets, where another major version makes a difference.
@@ -31,28 +31,12 @@ def run(*words, **settings):
 def from_index(*words):
     """Let pip fetch something small; skips where there is no network."""
     result = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", *words],
+        [sys.executable, "-m", "pip", "--disable-pip-version-check",
+         "--retries=1", "--timeout=10", *words],
         text=True, capture_output=True)
     if result.returncode:
         pytest.skip("pip reaches no package index: "
                     + result.stderr.strip().splitlines()[-1])
-
-
-@pytest.fixture
-def repository(tmp_path):
-    """The working tree as a repository that can be cloned."""
-    names = run("git", "ls-files", "-z", "--cached", "--others",
-                "--exclude-standard", cwd=ROOT).split("\0")
-    for name in names:
-        if name and (ROOT / name).is_file():
-            target = tmp_path / "repository" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, target)
-    for words in (["init", "--quiet"], ["add", "."],
-                  ["-c", "user.name=x", "-c", "user.email=x@example.org",
-                   "commit", "--quiet", "--message", "as it is"]):
-        run("git", *words, cwd=tmp_path / "repository")
-    return tmp_path / "repository"
 
 
 @pytest.fixture
@@ -83,14 +67,14 @@ def freeze(python):
                    "--disable-pip-version-check").split())
 
 
-def test_the_first_cell_installs_and_the_chapter_runs(
-        colab, repository, tmp_path):
+def test_the_first_cell_installs_and_the_chapter_runs(colab, tmp_path):
     from_index("download", "--quiet", "--no-deps", "--dest",
                tmp_path / "wheels", "setuptools>=77")
     before = freeze(colab)
     assert "torch==2.11.0" in before and "ipywidgets==7.7.1" in before
     assert not any("pixellab" in line for line in before)
 
+    repository = clone(tmp_path / "repository")
     chapter = repository / "chapters" / "01_bits.ipynb"
     notebook = nbformat.read(chapter, as_version=4)
     first = next(cell.source for cell in notebook.cells
@@ -98,6 +82,10 @@ def test_the_first_cell_installs_and_the_chapter_runs(
     address = first.split('"git+')[1].split('"')[0]
     environment = {name: value for name, value in os.environ.items()
                    if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    knobs, = cells_with("02_pixelcnn.py", "import ipywidgets")
+    for source in ("model = pl.load('pixelcnn')", knobs,
+                   "assert widgets.__version__ == '7.7.1'"):
+        notebook.cells.append(nbformat.v4.new_code_cell(source))
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None

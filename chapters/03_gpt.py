@@ -41,8 +41,10 @@ try:
 except ImportError:  # in Colab: install the package once
     import subprocess
     import sys
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
-                    "git+https://github.com/OWNER/pixel-by-pixel"], check=True)
+    subprocess.run([
+        sys.executable, "-m", "pip", "install", "-q",
+        "git+https://github.com/OWNER/pixel-by-pixel",
+    ], check=True)
     import pixellab as pl
 
 # %% [markdown]
@@ -657,7 +659,8 @@ def ten_digits(net):
     return tokenizer.decode(tokens)
 
 
-count = scale.pick(quick=3000, colab=20000, release=58000)
+count = min(len(tokens_train),
+            scale.pick(quick=3000, colab=20000, release=58000))
 recipe = pl.training.Recipe(
     epochs=scale.pick(quick=2, colab=8, release=20), lr=6e-3,
     gamma=scale.pick(quick=0.17, colab=0.6, release=0.8), warmup=50,

@@ -29,8 +29,10 @@ try:
 except ImportError:  # in Colab: install the package once
     import subprocess
     import sys
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
-                    "git+https://github.com/OWNER/pixel-by-pixel"], check=True)
+    subprocess.run([
+        sys.executable, "-m", "pip", "install", "-q",
+        "git+https://github.com/OWNER/pixel-by-pixel",
+    ], check=True)
     import pixellab as pl
 
 # %% [markdown]
@@ -1100,7 +1102,7 @@ assert (top[0] - top[1]).abs().mean() < (bottom[0] - bottom[1]).abs().mean()
 
 # %% tags=["remove-input"]
 film = pl.figures.frames(model, model.stream(1, temperature=0.9, seed=4),
-                         count=12)[:, 0]
+                         count=9)[:, 0]
 pl.figures.animation(film, "A frame is drawn in rows of patches from the top "
                      "to the bottom, over light blue.", 250, width=300)
 

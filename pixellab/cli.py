@@ -22,6 +22,7 @@ from pixellab.model import (
     build,
     certify,
     describe,
+    is_lossy,
     learned,
     load,
     load_tokenizer,
@@ -843,7 +844,7 @@ def train_prior(options, folder):
     if options.tokens:
         key = "valid_squared_error"
         distortion[key] = load_tokenizer(options.tokens)[1][key]
-    else:
+    elif is_lossy(tokenizer):
         for name in ("valid", "test") if test_set else ("valid",):
             distortion[f"{name}_squared_error"] = model.distortion(
                 split(name)[0]).mean().item()

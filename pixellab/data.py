@@ -31,8 +31,9 @@ from tqdm import tqdm
 SPLITS = ("train", "valid", "test")
 SUPERTUX_URL = ("https://utexas.box.com/shared/static/"
                 "qubjm5isldqvyimfj9rsmbnvnbezwcv4.zip")
-RESULTS_URL = ("https://raw.githubusercontent.com/OWNER/pixel-by-pixel/main/"
-               "benchmarks/results.json")
+RESULTS_URL = (
+    "https://raw.githubusercontent.com/OWNER/pixel-by-pixel/main/"
+    "benchmarks/results.json")
 
 
 def folder():
@@ -49,13 +50,20 @@ def benchmark(name):
 
     From the copy of the repository around the package; where the package
     was installed without one (in Colab), from the repository's address.
+    FileNotFoundError where that cannot be reached.
     """
     path = Path(__file__).parent.parent / "benchmarks" / "results.json"
     if path.exists():
         stored = json.loads(path.read_text())
     else:
-        with urllib.request.urlopen(RESULTS_URL, timeout=20) as answer:
-            stored = json.load(answer)
+        try:
+            with urllib.request.urlopen(RESULTS_URL, timeout=20) as answer:
+                stored = json.load(answer)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"the measured numbers are not here, and {RESULTS_URL} cannot "
+                f"be read ({error}): run the chapter in a copy of the "
+                "repository") from None
     if name not in stored:
         raise ValueError(f"unknown benchmark {name!r}: use one of "
                          f"{', '.join(stored)}")

@@ -285,6 +285,9 @@ def test_benchmarks_are_read_from_the_repository(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "__file__", str(tmp_path / "x" / "data.py"))
     monkeypatch.setattr(data, "RESULTS_URL", there.as_uri())
     assert data.benchmark("speed") == {"a": 1}
+    there.unlink()
+    with pytest.raises(FileNotFoundError, match="in a copy of the repo"):
+        data.benchmark("speed")
 
 
 @pytest.mark.parametrize("reach", [0, 1, 2])

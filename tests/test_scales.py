@@ -91,10 +91,7 @@ def command(tmp_path, sample_data):
     return Command(tmp_path)
 
 
-@pytest.mark.parametrize("name", [
-    "pixelcnn", "gpt", "patches", pytest.param("symbols", marks=(
-        pytest.mark.xfail(strict=True, reason="scoring compares pictures of "
-                          "28x28 and 30x30")))])
+@pytest.mark.parametrize("name", ["pixelcnn", "gpt", "symbols", "patches"])
 def test_a_model_of_digits_trains_on_the_command_line(command, name):
     path = command.train(name, "--width", 16, "--layers", 1)
     model = pl.load(path, "cpu")

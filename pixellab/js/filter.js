@@ -17,11 +17,10 @@ export function probabilities(logits, temperature = 1, topK = Infinity, topP = 1
   const order = [...probs.keys()].sort((a, b) => probs[b] - probs[a]);
   for (const token of order.slice(topK)) probs[token] = 0;
   normalise(probs);
-  let before = 0; // mass of the likelier tokens
+  let reached = 0; // mass down to this token, with it
   for (const token of order) {
-    const mass = probs[token];
-    if (before >= topP) probs[token] = 0;
-    before += mass;
+    reached += probs[token];
+    if (reached - probs[token] >= topP) probs[token] = 0;
   }
   return normalise(probs);
 }

@@ -39,12 +39,12 @@ export function paint(picture, sheet, from, to = [0, 0, picture.width, picture.h
   context.drawImage(sheet, ...from, ...to);
 }
 
-// An orange square with a dark edge, around a part of a picture.
+// An orange frame with a dark edge around a part of a picture.
 export function outline(picture, [x, y, width, height], line) {
   const context = picture.getContext("2d");
   for (const [strokeStyle, lineWidth] of [["#000", 2 * line], ["#ff9d3b", line]]) {
     Object.assign(context, { strokeStyle, lineWidth });
-    context.strokeRect(x - line / 2, y - line / 2, width + line, height + line);
+    context.strokeRect(x - lineWidth / 2, y - lineWidth / 2, width + lineWidth, height + lineWidth);
   }
 }
 
@@ -83,7 +83,7 @@ export function sliders(stage, specs, change) {
   for (const [key, { value }] of Object.entries(specs)) state[key] = value;
   for (const [key, { label, words, value, ...range }] of Object.entries(specs)) {
     const box = make(panel, "label", { textContent: label });
-    const said = make(box, "output", { ariaHidden: "true" });
+    const said = make(box, "b", { ariaHidden: "true" });
     const input = make(box, "input", { type: "range", ...range });
     const set = setting(stage, key, value, (text) => {
       if (!Number.isFinite(Number(text))) return;

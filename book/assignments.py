@@ -136,6 +136,7 @@ def run_submission(path, tests, channel, cell_seconds):
                 score(waiting.pop(name), shell.user_ns, channel, cell_seconds)
     for test in waiting.values():
         score(test, shell.user_ns, channel, cell_seconds)
+    os._exit(0)  # whatever a submission has left running
 
 
 def run_cell(shell, source, seconds):
@@ -219,6 +220,8 @@ def grade(name, submissions):
     paths = sorted(submissions.glob("*.ipynb"))
     if not paths:
         raise ValueError(f"{submissions} holds no notebook (*.ipynb)")
+    if not os.access(submissions, os.W_OK):
+        raise ValueError(f"grades.csv cannot be written in {submissions}")
     archive = BUILT / name / "autograder.zip"
     if not archive.exists():
         raise ValueError(f"{name} is not built yet: run 'make assignments'")

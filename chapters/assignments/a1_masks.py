@@ -340,7 +340,8 @@ def test_reach(rows_above):
 # A network gave `logits` (N, T, V) for the `tokens` (N, T) of N images: place
 # t of an image was guessed from the places before it. How many **bits per
 # dimension** does each image cost? Return (N,) numbers. A dimension is a
-# token, and a bit is not a nat.
+# token, and a bit is not a nat. The logits may be in the hundreds, if a
+# network is sure of itself.
 
 # %% [raw]
 # # BEGIN QUESTION

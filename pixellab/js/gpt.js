@@ -29,10 +29,9 @@ async function digest(raw) {
 const decode = {
   F32: (buffer) => new Float32Array(buffer),
   F16: (buffer) => Float32Array.from(new Uint16Array(buffer), half),
-  I8: (buffer, shape, scale) => { // one scale a row, in the tensor NAME.scale
-    const scales = new Float32Array(scale.buffer);
-    return Float32Array.from(new Int8Array(buffer),
-      (value, i) => value * scales[Math.floor(i / shape[1])]);
+  I8: (buffer, [, columns], scale) => { // one scale a row, in the tensor NAME.scale
+    const scales = new Float32Array(scale.buffer), row = (i) => Math.floor(i / columns);
+    return Float32Array.from(new Int8Array(buffer), (value, i) => value * scales[row(i)]);
   },
 };
 
@@ -47,8 +46,7 @@ function half(bits) {
 // array. The label num_classes stands for none.
 export function gpt({ tensors, config }) {
   const { vocabulary, grid: [rows, columns], width, layers, heads, embedding } = config;
-  const places = rows * columns, part = width / heads;
-  const back = neighbours(columns, config.window);
+  const places = rows * columns, part = width / heads, back = neighbours(columns, config.window);
   const lastColumns = Array.from({ length: layers }, (_, layer) =>
     transpose(tensors[`blocks.${layer}.mlp.2.weight`], width));
   const room = (size) => new Float32Array(size), told = room(embedding * (1 + back.length));
@@ -139,11 +137,11 @@ function transpose(matrix, rows) {
   return matrix.map((_, i) => matrix[i % rows * columns + Math.floor(i / rows)]);
 }
 
-// out[outAt + r] = the sum over i < length of matrix[at + r * stride + i] * x[xAt + i].
-// Four rows at a time: their sums need not wait for one another.
+// out[outAt + r] = the sum over i < length of matrix[at + r * stride + i] * x[xAt + i],
+// for r < rows. Four at a time, whose sums need not wait for one another: up to three
+// numbers behind them are overwritten.
 function multiply(matrix, at, length, x, xAt, out, outAt, rows, stride = length) {
-  let r = 0;
-  for (; r + 3 < rows; r += 4) {
+  for (let r = 0; r < rows; r += 4) {
     const p = at + r * stride, q = p + stride, s = q + stride, t = s + stride;
     let a = 0, b = 0, c = 0, d = 0;
     for (let i = 0; i < length; i++) {
@@ -153,14 +151,8 @@ function multiply(matrix, at, length, x, xAt, out, outAt, rows, stride = length)
       c += matrix[s + i] * value;
       d += matrix[t + i] * value;
     }
-    out[outAt + r] = a;
-    out[outAt + r + 1] = b;
-    out[outAt + r + 2] = c;
-    out[outAt + r + 3] = d;
-  }
-  for (; r < rows; r++) {
-    out[outAt + r] = 0;
-    for (let i = 0; i < length; i++) out[outAt + r] += matrix[at + r * stride + i] * x[xAt + i];
+    out[outAt + r] = a; out[outAt + r + 1] = b;
+    out[outAt + r + 2] = c; out[outAt + r + 3] = d;
   }
 }
 

@@ -104,8 +104,10 @@ def run_submission(path, tests, channel, cell_seconds):
     """In a process of its own: run the cells, and each test when it is due.
 
     A test is due after the cell that carries its name; what carries none, in
-    the end. Sends ("note", text) and ("points", question, points) as it goes.
+    the end. Sends ("note", text) and ("points", question, points) as it goes,
+    and ("end",).
     """
+    import matplotlib
     import nbformat
     import torch
     from IPython.core.interactiveshell import InteractiveShell
@@ -116,6 +118,7 @@ def run_submission(path, tests, channel, cell_seconds):
         os.dup2(sink, stream)
     os.chdir(tempfile.mkdtemp(dir=tests.parent))
     os.environ["PIXELLAB_OFFLINE"] = "1"  # grades depend on no network
+    matplotlib.use("agg")  # no windows
     torch.set_num_threads(1)
     try:
         notebook = nbformat.read(path, as_version=4)
@@ -123,8 +126,10 @@ def run_submission(path, tests, channel, cell_seconds):
                  for cell in notebook.cells if cell.cell_type == "code"]
     except Exception as error:
         channel.send(("note", "this is no notebook: " + first_line(error)))
+        channel.send(("end",))
         return
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
+    shell.enable_gui = lambda gui=None: None  # %matplotlib asks for it
     waiting = {test.stem: test for test in sorted(tests.glob("*.py"))}
     for number, (source, due) in enumerate(cells, start=1):
         problem = run_cell(shell, source, cell_seconds)
@@ -136,7 +141,7 @@ def run_submission(path, tests, channel, cell_seconds):
                 score(waiting.pop(name), shell.user_ns, channel, cell_seconds)
     for test in waiting.values():
         score(test, shell.user_ns, channel, cell_seconds)
-    os._exit(0)  # whatever a submission has left running
+    channel.send(("end",))
 
 
 def run_cell(shell, source, seconds):
@@ -170,7 +175,7 @@ def grade_one(path, tests, cell_seconds=20, seconds=120):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([
         "pixellab", "nbformat", "otter.test_files",
-        "IPython.core.interactiveshell"])
+        "matplotlib", "IPython.core.interactiveshell"])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=run_submission,
                               args=(path, tests, sender, cell_seconds),
@@ -182,15 +187,17 @@ def grade_one(path, tests, cell_seconds=20, seconds=120):
     try:
         while receiver.poll(max(0, end - time.monotonic())):
             kind, *news = receiver.recv()
+            if kind == "end":
+                process.join(1)  # longer only if something is left running
+                return points, notes
             if kind == "note":
                 notes += news
             else:
                 points.setdefault(*news)
         notes.append(f"stopped after {seconds} seconds")
-    except EOFError:  # it has ended
+    except EOFError:  # it died
         process.join()
-        if process.exitcode:
-            notes.append(f"the process ended with code {process.exitcode}")
+        notes.append(f"the process ended with code {process.exitcode}")
     finally:
         process.kill()
         process.join()
@@ -280,6 +287,8 @@ def main(arguments=None):
         else:
             table = grade(options.names[0], options.folder)
             write_table(options.folder / "grades.csv", table)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (ValueError, OSError) as error:
         print(f"assignments: {error}", file=sys.stderr)
         sys.exit(2)

@@ -163,7 +163,10 @@ ANSWER = "def answer():\n    return 42"
     ([ANSWER, "import os\nos._exit(3)"], 0, "the process ended with code 3"),
     ([ANSWER, "import sys\nsys.exit('enough')"], 2,
      "code cell 2: SystemExit: enough"),
-    (["%config Application.verbose_crash=True\n" + ANSWER], 2, ""),
+    (["%matplotlib inline\nimport asyncio\nawait asyncio.sleep(0)\n"
+      "import matplotlib.pyplot as plt\nplt.plot([1])\nplt.show()\n"
+      "display(1)\n!echo a\n" + ANSWER], 2, ""),
+    (["input('?')", ANSWER], 2, "code cell 1: EOFError: "),
     (["def answer():\n    exit()"], 0, ""),
     (["def answer():\n    return 7"], 1, ""),
     (["import threading, time\n"

@@ -37,13 +37,13 @@ def book_of_64():
 TRAINING = {  # chapter: (cells that training needs, other names, losses)
     "02_pixelcnn.py": (
         ["x_train, y_train =", "setting =", "def bits_per_pixel",
-         "def training", "count = scale.pick"], dict, "history"),
+         "def training", "count = "], dict, "history"),
     "03_gpt.py": (
         ["x_train, y_train =", "setting =", "def teach",
-         "count = scale.pick"], dict, "history"),
+         "count = "], dict, "history"),
     "04_symbols.py": (
-        ["tokens_train =", "count = scale.pick"], symbols, "history"),
-    "05_patches.py": (["count = scale.pick"], book_of_64, "history"),
+        ["tokens_train =", "count = "], symbols, "history"),
+    "05_patches.py": (["count = "], book_of_64, "history"),
     "06_bsq.py": (
         ["def squares", "pieces =", "def learn_plain", "def binary_entropy",
          "class SmallCoder", "def in_colour", "def learn_coder"],

@@ -39,11 +39,10 @@ TRAINING = {  # chapter: (cells that training needs, other names, losses)
         ["x_train, y_train =", "setting =", "def bits_per_pixel",
          "def training", "count = "], dict, "history"),
     "03_gpt.py": (
-        ["x_train, y_train =", "setting =", "def teach",
-         "count = "], dict, "history"),
-    "04_symbols.py": (
-        ["tokens_train =", "count = "], symbols, "history"),
-    "05_patches.py": (["count = "], book_of_64, "history"),
+        ["x_train, y_train =", "setting =", "def teach", "recipe = "],
+        dict, "history"),
+    "04_symbols.py": (["tokens_train =", "recipe = "], symbols, "history"),
+    "05_patches.py": (["recipe = "], book_of_64, "history"),
     "06_bsq.py": (
         ["def squares", "pieces =", "def learn_plain", "def binary_entropy",
          "class SmallCoder", "def in_colour", "def learn_coder"],

@@ -6,6 +6,7 @@ cost is read from the headers of the weight files: substitutions for the text.
 """
 
 import base64
+import re
 from pathlib import Path
 from string import Template
 
@@ -50,6 +51,15 @@ def numbers_for_the_text(app, config):
     }
 
 
+def leave_out_scripts(app, pagename, templatename, context, doctree):
+    """The page has no cells to copy, hide or unfold."""
+    if pagename == "book/live":
+        context["script_files"] = [
+            script for script in context["script_files"]
+            if not re.search("clipboard|copybutton|togglebutton|design-tabs",
+                             str(script.filename))]
+
+
 def write_weights(app, exception):
     if exception or app.builder.format != "html":
         return
@@ -62,5 +72,6 @@ def setup(app):
     app.add_directive("live", Live)
     app.add_css_file("live.css")
     app.connect("config-inited", numbers_for_the_text)
+    app.connect("html-page-context", leave_out_scripts, priority=950)
     app.connect("build-finished", write_weights)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

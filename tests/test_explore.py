@@ -287,7 +287,8 @@ def test_the_guessed_image_ends_at_the_orange_token(opened, patches, digit,
             expected[7 * (y // 4) + x // 4 == number(place)] = 242, 140, 40
             shown = pixels(page.get_by_label("The tokens so far"))
             assert np.array_equal(shown, expected)
-            assert place["name"] in page.locator("figure").inner_text()
+            assert page.locator(".pl-sliders b").last.inner_text() == place[
+                "name"]
 
 
 @in_a_browser
@@ -443,6 +444,19 @@ def test_sliders_by_keyboard_alone(opened):
 
 
 @in_a_browser
+def test_keys_stay_inside_where_a_notebook_listens(opened):
+    with opened("settings", "codebook") as page:
+        page.evaluate("""() => document.addEventListener("keydown", event => {
+            if (event.key === "s") document.title = "saved";
+            else event.preventDefault();  // to go to the next cell
+        })""")
+        slider(page, "temperature").press("ArrowLeft")
+        assert "Temperature 0.95" in words(page)
+        page.get_by_label("The codebook").press("Control+s")
+        assert page.title() == "saved"
+
+
+@in_a_browser
 def test_a_slider_follows_the_mouse(opened):
     with opened("settings") as page:
         box = slider(page, "temperature").bounding_box()
@@ -544,6 +558,7 @@ def test_text_and_pixels_change_together(opened, digit):
         typed = symbols_shown(page)
         assert np.array_equal(*typed)
         assert np.array_equal(typed[1][3:], plain[3:])  # typing moves nothing
+        address_holds(page, text=field.input_value().replace("\n", ""))
         page.keyboard.type("!z 9\n")  # no symbols
         assert np.array_equal(*symbols_shown(page))
         assert np.array_equal(symbols_shown(page)[1], typed[1])

@@ -10,7 +10,7 @@ explorers("codebook", (stage, data, [sheet], say) => {
   const right = make(row, "div");
   const picture = canvas(right, across * side, rows * side, "The image: choose where it goes");
   make(right, "p", { textContent: "The chosen entry:" });
-  const chosen = canvas(right, patch, patch, "The chosen entry", 80 / patch);
+  const look = canvas(right, patch, patch, "The chosen entry", 80 / patch);
   const panel = make(stage, "div", { className: "pl-buttons" });
   let tokens, spot = Math.floor(original.length / 2), entry = original[spot];
   const set = setting(stage, "tokens", original.join("."), (text) => {
@@ -36,8 +36,8 @@ explorers("codebook", (stage, data, [sheet], say) => {
   function show() {
     const from = (token) => tile(Math.floor(token / columns), token % columns, patch, patch, 1);
     const to = (i) => tile(Math.floor(i / across), i % across, side, side);
-    paint(chosen, sheet, from(entry));
-    paint(book, sheet, [0, 0, width, height]);
+    paint(look, sheet, from(entry));
+    paint(book, sheet);
     outline(book, from(entry).map((at) => zoom * at), 4);
     tokens.forEach((token, i) => paint(picture, sheet, from(token), to(i)));
     outline(picture, to(spot), 2);

@@ -1,13 +1,13 @@
 // What all explorers share: figures, pictures, sliders, settings in the address.
 
-// Call build(stage, data, images, say) once for each figure of this kind: stage is
-// for what it makes, images are those of the still figure, which is hidden then, and
-// say(text) puts into words what is seen.
+// Call build(stage, data, images, say) once for each figure of this kind: stage takes what
+// it makes; images are those of the still figure, now hidden; say(text) tells what is seen.
 export function explorers(kind, build) {
   document.querySelectorAll(`[data-explorer=${kind}]`).forEach(async (figure, i) => {
     if ("live" in figure.dataset) return;
     figure.dataset.live = i ? i + 1 : ""; // its settings are named t, or t2, t3 ...
-    figure.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the arrow keys
+    figure.addEventListener("keydown", (event) => // else notebooks take the arrow keys
+      event.ctrlKey || event.metaKey || event.stopPropagation());
     const still = figure.querySelector(".pl-still"), images = [...still.querySelectorAll("img")];
     await Promise.all(images.map((image) => image.decode()));
     still.hidden = true;
@@ -20,41 +20,34 @@ export function explorers(kind, build) {
 
 // A new element inside parent, with these properties.
 export function make(parent, tag, properties = {}) {
-  const element = Object.assign(document.createElement(tag), properties);
-  parent.append(element);
-  return element;
+  return parent.appendChild(Object.assign(document.createElement(tag), properties));
 }
 
 // A picture, its pixels enlarged `scale` times; label says what it shows.
-export function canvas(parent, width, height, label, scale = 1) {
-  const element = make(parent, "canvas", { width, height, role: "img", ariaLabel: label });
-  element.style.width = `${width * scale}px`;
-  return element;
-}
+export const canvas = (parent, width, height, ariaLabel, scale = 1) => make(parent, "canvas",
+  { width, height, ariaLabel, role: "img", style: `width: ${width * scale}px` });
 
-// Paint a part [x, y, width, height] of a sheet onto a part of a picture.
-export function paint(picture, sheet, from, to = [0, 0, picture.width, picture.height]) {
+// Paint a part [x, y, width, height] of a sheet, or all, onto a part of a picture, or all.
+export function paint(picture, sheet, from = [0, 0, sheet.naturalWidth, sheet.naturalHeight],
+  to = [0, 0, picture.width, picture.height]) {
   const context = picture.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(sheet, ...from, ...to);
 }
 
-// An orange frame with a dark edge around a part of a picture.
+// Put an orange frame around a part of a picture.
 export function outline(picture, [x, y, width, height], line) {
   const context = picture.getContext("2d");
-  for (const [strokeStyle, lineWidth] of [["#000", 2 * line], ["#ff9d3b", line]]) {
-    Object.assign(context, { strokeStyle, lineWidth });
-    context.strokeRect(x - lineWidth / 2, y - lineWidth / 2, width + lineWidth, height + lineWidth);
-  }
+  Object.assign(context, { strokeStyle: "#f28c28", lineWidth: line });
+  context.strokeRect(x - line / 2, y - line / 2, width + line, height + line);
 }
 
 // The part of a sheet that is the tile at (row, column), tiles being gap pixels apart.
 export const tile = (row, column, width, height, gap = 0) =>
   [column * (width + gap), row * (height + gap), width, height];
 
-// A setting that stands in the address, so that it can be linked to. Calls use(value)
-// with `first`, and with the text in the address, now and when that is edited. Returns
-// set(value), which uses a value and, when it has come to rest, writes it there.
+// A setting that stands in the address. Calls use(value) with `first` and with what the
+// address says, now and later. Returns set(value): use it and, at rest, write it there.
 export function setting(stage, key, first, use) {
   const name = key + stage.closest("[data-explorer]").dataset.live;
   const all = () => [...new URLSearchParams(location.hash.slice(1))].filter(([, text]) => text);
@@ -68,10 +61,9 @@ export function setting(stage, key, first, use) {
     use(value);
     clearTimeout(resting);
     resting = setTimeout(() => {
-      const rest = all().filter(([other]) => other !== name);
-      try {
-        history.replaceState(null, "", `#${new URLSearchParams([...rest, [name, value]])}`);
-      } catch { /* some notebooks show outputs where there is no address */ }
+      const now = [...all().filter(([other]) => other !== name), [name, value]];
+      try { history.replaceState(null, "", `#${new URLSearchParams(now)}`); }
+      catch { /* some notebooks show outputs where there is no address */ }
     }, 200);
   };
 }
@@ -82,7 +74,7 @@ export function sliders(stage, specs, change) {
   const panel = make(stage, "div", { className: "pl-sliders" }), state = {};
   for (const [key, { value }] of Object.entries(specs)) state[key] = value;
   for (const [key, { label, words, value, ...range }] of Object.entries(specs)) {
-    const box = make(panel, "label", { textContent: label });
+    const box = make(panel, "label", { textContent: label, hidden: range.min === range.max });
     const said = make(box, "b", { ariaHidden: "true" });
     const input = make(box, "input", { type: "range", ...range });
     const set = setting(stage, key, value, (text) => {
@@ -96,8 +88,7 @@ export function sliders(stage, specs, change) {
   }
 }
 
-// Let pointer and keyboard visit the cells of a grid, counted row by row, from `at`: calls
-// visit(cell, chosen); arrow keys go there without choosing.
+// Let pointer and keys visit the cells of a grid, from `at`: visit(cell, whether it is chosen).
 export function choosable(picture, rows, columns, at, visit) {
   const count = rows * columns;
   const steps = { ArrowUp: count - columns, ArrowDown: columns, ArrowLeft: count - 1,

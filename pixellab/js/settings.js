@@ -4,20 +4,21 @@ import { probabilities } from "./filter.js";
 
 explorers("settings", (stage, data, [samples, contexts], say) => {
   const { temperatures, topPs, topKs, seeds, each, height, width, gap, places } = data;
-  const logits = places.map((place) => floats(place.logits)), scale = Math.ceil(140 / height);
-  const controls = make(stage, "div"), title = make(stage, "p");
+  const logits = places.map((place) =>
+    new Float32Array(Uint8Array.from(atob(place.logits), (c) => c.charCodeAt(0)).buffer));
+  const controls = make(stage, "div"), title = make(stage, "p"), scale = Math.ceil(140 / height);
   const drawn = make(stage, "div", { className: "pl-row pl-line" });
   const pictures = Array.from({ length: each }, (_, i) =>
     canvas(drawn, width, height, `Sample ${i + 1} of ${each}`, scale));
-  const where = make(stage, "p"), row = make(stage, "div", { className: "pl-row" });
+  make(stage, "p", { textContent: "The next token, and its chances in percent:" });
+  const row = make(stage, "div", { className: "pl-row" });
   const context = canvas(row, width, height, "The tokens so far; the next is orange", scale);
   const show = chart(row, places[0].top.length);
-
   sliders(controls, {
     t: { label: "temperature", min: 0, max: 2, step: 0.05, value: 1 },
     p: { label: "top-p", min: 0.05, max: 1, step: 0.01, value: 1 },
-    ...(topKs.length && { k: { label: "top-k (chart only)", min: 0, max: topKs.length, value: 0,
-      words: ["all", ...topKs] } }),
+    k: { label: "top-k (chart only)", min: 0, max: topKs.length, value: 0,
+      words: ["all", ...topKs] },
     seed: { label: "seed", min: 0, max: seeds - 1, value: 0 },
     at: { label: "token", min: 0, max: places.length - 1, value: 0,
       words: places.map((place) => place.name) },
@@ -26,21 +27,16 @@ explorers("settings", (stage, data, [samples, contexts], say) => {
     title.textContent = `Samples, drawn at temperature ${temperatures[i]}, top-p ${topPs[j]}:`;
     pictures.forEach((picture, n) => paint(picture, samples,
       tile(seed * temperatures.length + i, j * each + n, width, height, gap)));
-    where.textContent = `The next token, ${places[at].name}; chances in percent:`;
     paint(context, contexts, tile(0, at, width, height, gap));
     const probs = probabilities(logits[at], t, k ? topKs[k - 1] : Infinity, p);
     say(`${show(places[at], probs)} Temperature ${t}, top-p ${p}.`);
   });
 });
 
-const floats = (text) =>
-  new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-
 const nearest = (stops, value) => stops.reduce((best, stop, i) =>
   Math.abs(stop - value) < Math.abs(stops[best] - value) ? i : best, 0);
 
-// A bar for each of the `count` likeliest tokens, and one for the rest. Returns
-// show(place, probs), which says in words what the bars show.
+// Bars of the likeliest tokens and the rest: show(place, probs) sets and describes them.
 function chart(parent, count) {
   const frame = make(parent, "div", { className: "pl-bars" });
   const bars = Array.from({ length: count + 1 }, (_, i) => {

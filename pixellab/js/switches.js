@@ -2,10 +2,9 @@
 import { canvas, explorers, make, outline, paint, setting, tile } from "./controls.js";
 
 explorers("switches", (stage, { code, bits, side, columns, row, column }, [frame, sheet], say) => {
-  const { naturalWidth: width, naturalHeight: height } = frame;
   const pair = make(stage, "div", { className: "pl-row" });
-  const whole = canvas(pair, width, height, "The frame", 2);
-  const near = canvas(pair, side, side, "The patch and its neighbours", 2 * height / side);
+  const whole = canvas(pair, frame.naturalWidth, frame.naturalHeight, "The frame", 2);
+  const near = canvas(pair, side, side, "The patch and its neighbours", 2 * whole.height / side);
   const panel = make(stage, "div", { className: "pl-buttons" });
   let now;
   const switches = Array.from({ length: bits }, (_, bit) =>
@@ -15,7 +14,7 @@ explorers("switches", (stage, { code, bits, side, columns, row, column }, [frame
     now = Number(wanted);
     const part = tile(Math.floor(now / columns), now % columns, side, side);
     paint(near, sheet, part);
-    paint(whole, frame, [0, 0, width, height]);
+    paint(whole, frame);
     paint(whole, sheet, part, [column, row, side, side]);
     outline(whole, [column, row, side, side], 1);
     switches.forEach((button, bit) => {

@@ -8,6 +8,7 @@ explorers("symbols", (stage, { text: original, first, side, pack }, [], say) => 
     autocapitalize: "off", ariaLabel: `The text: ${side} lines of ${across} symbols` });
   const picture = canvas(row, side * scale, side * scale, "The image: choose a pixel to flip");
   const clean = (line) => line.replace(/[^:-y]/g, ""); // the alphabet
+  const caret = () => clean(field.value.slice(0, field.selectionStart)).length;
   const token = (place) => text.charCodeAt(place) - first;
   const bit = (pixel) => 1 << (pack - 1 - pixel % pack); // the leftmost is the highest
   let text;
@@ -32,19 +33,15 @@ explorers("symbols", (stage, { text: original, first, side, pack }, [], say) => 
   });
   field.addEventListener("input", () => {
     const place = caret();
-    set(field.value);
+    set(clean(field.value));
     field.selectionStart = field.selectionEnd = place + Math.floor(place / across);
     show(place);
   });
   for (const moved of ["keyup", "click"]) field.addEventListener(moved, () => show(caret()));
 
-  function caret() {
-    return Math.min(length - 1, clean(field.value.slice(0, field.selectionStart)).length);
-  }
-
-  // Paint all pixels; tint those of the symbol at `place`, and underline one of them.
-  function show(place, marked) {
-    const context = picture.getContext("2d");
+  // Paint all pixels, tint those of the symbol at `place`, and underline one of them.
+  function show(cell, marked) {
+    const context = picture.getContext("2d"), place = Math.min(cell, length - 1);
     for (let pixel = 0; pixel < side * side; pixel++) {
       const [y, x] = [Math.floor(pixel / side), pixel % side], here = Math.floor(pixel / pack);
       const colours = here === place ? ["#7a3d06", "#f5ac66"] : ["#000", "#fff"];

@@ -38,7 +38,7 @@ explorers("codebook", (stage, data, [sheet], say) => {
     const to = (i) => tile(Math.floor(i / across), i % across, side, side);
     paint(look, sheet, from(entry));
     paint(book, sheet);
-    outline(book, from(entry).map((at) => zoom * at), 4);
+    outline(book, from(entry).map((at) => zoom * at), 6);
     tokens.forEach((token, i) => paint(picture, sheet, from(token), to(i)));
     outline(picture, to(spot), 2);
     say(`Entry ${entry}, ${(100 * shares[entry]).toFixed(2)} % of the patches; row ` +

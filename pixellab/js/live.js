@@ -3,30 +3,25 @@ import { draw, probabilities } from "./filter.js";
 import { gpt, readWeights } from "./gpt.js";
 
 const SIDE = 28, PLACES = SIDE * SIDE, GREYS = 256, NONE = 10; // the label for none
-const NOT_YET = [173, 216, 230]; // as in the book's other pictures
+const NOT_YET = [173, 216, 230], NO_COST = [52, 65, 70];
 const MOST_BITS = 12; // a pixel of more is drawn as one of these
 const drawing = new Uint8Array(PLACES), tokens = new Uint8Array(PLACES);
 const costs = new Float32Array(PLACES), expected = new Float32Array(PLACES * GREYS);
 const part = (name) => document.getElementById(`live-${name}`);
 const form = part("form"), paper = part("paper");
-let start = null;  // begins a digit, once the weights are here
-let count = 0;     // pixels of `tokens` on show; 0: the reader's drawing is
-let frame = 0;     // the next slice of work, while the model draws
-let cursor = 7 * SIDE + 9, pen = null;
+let start = null; // begins a digit, once the weights are here
+let count = 0;    // pixels of `tokens` on show; behind them, the reader's drawing
+let frame = 0;    // the next slice of work, while the model draws
+let cursor = 7 * SIDE + 9, pen = null; // a place; where the mouse is pressed, [x, y]
 
-const settings = () => Object.fromEntries(new FormData(form));
-const grey = (value) => [value, value, value];
 const say = (text) => { part("status").textContent = text; };
-
+const value = (place) => (place < count ? tokens : drawing)[place];
+const grey = (place) => Array(3).fill(value(place));
+const paperColour = (place) => place < Math.max(count, form.rows.value * SIDE) ? grey(place)
+  : NOT_YET.map((colour) => 0.8 * colour + 0.2 * drawing[place]);
 // One hue, from black (nothing) to a light orange.
 const costColour = (bits) => [[255, 0.7], [200, 1.3], [150, 2.5]].map(
   ([most, power]) => most * Math.min(1, bits / MOST_BITS) ** power);
-
-function pixelColour(place) {
-  if (count) return place < count ? grey(tokens[place]) : NOT_YET;
-  if (place < form.rows.value * SIDE) return grey(drawing[place]);
-  return NOT_YET.map((value) => 0.8 * value + 0.2 * drawing[place]);
-}
 
 function fill(canvas, colour) {
   const image = new ImageData(SIDE, SIDE);
@@ -35,44 +30,39 @@ function fill(canvas, colour) {
   canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-function bars(canvas, heights, colour) { // heights in 0 .. 1, one column each
+function bars(canvas, heights, colour) { // one column each, heights 0 .. 1
   const context = canvas.getContext("2d"), { width, height } = canvas;
   context.clearRect(0, 0, width, height);
-  heights.forEach((part, i) => {
+  heights.forEach((share, i) => {
     context.fillStyle = colour(i);
-    context.fillRect(i, height * (1 - part), 1, height * part);
+    context.fillRect(i, height * (1 - share), 1, height * share);
   });
 }
 
 function show() {
-  const known = costs.subarray(0, count), bits = known.reduce((sum, cost) => sum + cost, 0);
-  fill(paper, pixelColour);
-  fill(part("costs"), (place) => place < count ? costColour(costs[place]) : [52, 65, 70]);
-  bars(part("strip"), [...known].map((cost) => Math.min(1, cost / MOST_BITS)),
+  const known = [...costs.subarray(0, count)], bits = known.reduce((sum, cost) => sum + cost, 0);
+  fill(paper, paperColour);
+  fill(part("costs"), (place) => place < count ? costColour(costs[place]) : NO_COST);
+  bars(part("strip"), known.map((cost) => Math.min(1, cost / MOST_BITS)),
     (place) => `rgb(${costColour(costs[place])})`);
-  part("bits").textContent = count ? `${bits.toFixed(1)} bits` : "– bits";
-  part("bytes").textContent = count ? `${Math.ceil(bits / 8)} bytes` : "– bytes";
-  part("row").textContent = frame ? `row ${Math.ceil(count / SIDE)} of ${SIDE}` : "";
-  for (const name of ["rows", "t", "p"]) part(name).value = form[name].value;
-  paper.parentNode.style.setProperty("--kept", form.rows.value / SIDE);
+  part("bits").textContent = `${count ? bits.toFixed(1) : "–"} bits`;
+  part("bytes").textContent = `${count ? Math.ceil(bits / 8) : "–"} bytes`;
   part("finish").textContent = frame ? "Stop" : "Finish the digit";
+  for (const name of ["rows", "t", "p"]) part(name).textContent = form[name].value;
   inspect(cursor);
 }
 
 function inspect(place) { // -> the pixel in words
   const row = Math.floor(place / SIDE), column = place % SIDE, known = place < count;
-  const value = known ? tokens[place] : drawing[place];
-  const text = `Row ${row + 1}, column ${column + 1}: grey ${value}`
+  const text = `Row ${row + 1}, column ${column + 1}: grey ${value(place)}`
     + (known ? `, ${costs[place].toFixed(2)} bits` : "");
   cursor = place;
   part("pixel").textContent = text;
-  for (const canvas of [paper, part("costs")]) {
-    canvas.parentNode.style.setProperty("--row", row / SIDE);
-    canvas.parentNode.style.setProperty("--column", column / SIDE);
-  }
-  const guess = [...expected.subarray(place * GREYS, known ? (place + 1) * GREYS : 0)];
+  for (const [name, many] of Object.entries({ row, column, kept: form.rows.value }))
+    part("tool").style.setProperty(`--${name}`, many / SIDE);
+  const guess = known ? [...expected.subarray(place * GREYS, (place + 1) * GREYS)] : [];
   bars(part("guess"), guess.map((p) => Math.max(0, 1 + Math.log2(p) / MOST_BITS)),
-    (i) => i === value ? "#ffbc78" : "#7fa7c9");
+    (i) => i === value(place) ? "#ffbc78" : "#7fa7c9");
   return text;
 }
 
@@ -83,140 +73,121 @@ function uniform(seed, place) {
   return ((bits ^ bits >>> 16) >>> 0) / 2 ** 32;
 }
 
-function stop() {
+function edit(change) { // puts the model's part away
   cancelAnimationFrame(frame);
-  frame = 0;
+  frame = count = 0;
+  change();
+  show();
 }
 
 function finish() {
-  const { label, rows, t, p, seed } = settings(), step = start(Number(label));
-  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  let token;
-  function work() {
+  const [label, rows, t, p, seed] = [...new FormData(form).values()].map(Number);
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches, step = start(label);
+  function work(token) { // a slice of it, then the page may breathe
     const end = performance.now() + 11;
-    for (; count < PLACES && performance.now() < end; count++) {
+    for (; count < PLACES && performance.now() < end; tokens[count++] = token) {
       const logits = step(token), probs = probabilities(logits);
       token = count < rows * SIDE ? drawing[count]
-        : draw(probabilities(logits, Number(t), Infinity, Number(p)), uniform(seed, count));
-      tokens[count] = token;
+        : draw(probabilities(logits, t, Infinity, p), uniform(seed, count));
       costs[count] = -Math.log2(probs[token]);
       expected.set(probs, count * GREYS);
     }
-    frame = count < PLACES ? requestAnimationFrame(work) : 0;
+    frame = count < PLACES ? requestAnimationFrame(() => work(token)) : 0;
     if (!frame || !calm) show();
     if (!frame) say(`Done: ${part("bytes").textContent}, ${part("bits").textContent}.`);
   }
-  stop();
-  count = 0;
-  say(`The model draws from row ${Math.min(SIDE, Number(rows) + 1)} on.`);
+  edit(() => say(`The model draws from row ${Math.min(SIDE, rows + 1)} on.`));
   work();
 }
 
-// A stroke about two pixels wide with soft edges, from one point (x, y) to another.
+// A line about two pixels wide with soft edges, from one point [x, y] to another.
 function stroke([x, y], [toX, toY], erase) {
   const dx = toX - x, dy = toY - y, length = dx * dx + dy * dy || 1;
   for (let place = 0; place < PLACES; place++) {
     const px = place % SIDE + 0.5 - x, py = Math.floor(place / SIDE) + 0.5 - y;
     const along = Math.min(1, Math.max(0, (px * dx + py * dy) / length));
-    const ink = 255 * Math.min(1, Math.max(0, 1.6 - Math.hypot(px - along * dx, py - along * dy)));
-    drawing[place] = erase ? Math.min(drawing[place], 255 - ink) : Math.max(drawing[place], ink);
+    const ink = 255 * Math.min(1, 1.6 - Math.hypot(px - along * dx, py - along * dy));
+    if (ink > 0) drawing[place] = erase ? 0 : Math.max(drawing[place], ink);
   }
-}
-
-function edit(change) { // the reader's drawing is on show again
-  stop();
-  count = 0;
-  change();
-  show();
 }
 
 function example({ rows, strokes }) {
+  const points = strokes.split(" ").map((point) => point.split(",").map(Number));
   drawing.fill(0);
   form.rows.value = rows;
-  for (const line of strokes.split(";")) {
-    const points = line.trim().split(" ").map((point) => point.split(",").map(Number));
-    points.forEach((point, i) => stroke(points[Math.max(0, i - 1)], point));
-  }
-}
-
-function saveAsPng() {
-  const canvas = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
-  fill(canvas, (place) => grey(count ? tokens[place] : drawing[place]));
-  const link = Object.assign(document.createElement("a"), { download: "digit.png" });
-  link.href = canvas.toDataURL();
-  link.click();
+  for (let i = 1; i < points.length; i++) stroke(points[i - 1], points[i]);
 }
 
 // The weights stand in a script of their own: a page in a folder may not fetch a file.
-function load() {
-  const script = document.createElement("script");
-  const failed = (error) => say(`${error.message} The model is not loaded.`);
-  script.onerror = () => failed(Error("The file of weights could not be read."));
-  script.onload = async () => {
-    try {
-      start = gpt(await readWeights(Uint8Array.from(
-        atob(pixellabWeights), (letter) => letter.charCodeAt(0))));
-      part("load").hidden = true;
-      part("finish").disabled = false;
-      part("finish").focus();
-      say("The model is here.");
-    } catch (error) {
-      failed(error);
-    }
-  };
-  script.src = part("load").dataset.weights;
-  document.head.append(script);
+async function load() {
+  const script = Object.assign(document.createElement("script"), part("load").dataset);
   say("Loading …");
+  try {
+    await new Promise((done, failed) => {
+      script.onload = done;
+      script.onerror = () => failed(Error("The file of weights could not be read."));
+      document.head.append(script);
+    });
+    start = gpt(await readWeights(Uint8Array.from(
+      atob(pixellabWeights), (letter) => letter.charCodeAt(0))));
+    part("load").hidden = true;
+    part("finish").disabled = false;
+    part("finish").focus();
+    say("The model is here.");
+  } catch (error) {
+    say(`${error.message} The model is not loaded.`);
+  }
 }
 
-function move(event) {
+function press(event) {
   const step = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  const erase = event.shiftKey || event.key === "Backspace" || event.key === "Delete";
+  const erase = event.shiftKey || event.key === "Backspace";
   const spot = [cursor % SIDE + 0.5, Math.floor(cursor / SIDE) + 0.5];
   if (step) cursor = Math.min(PLACES - 1, Math.max(0, cursor + step));
-  else if (event.key === " " || erase && event.key !== "Shift") edit(() => stroke(spot, spot, erase));
+  else if ([" ", "Backspace"].includes(event.key)) edit(() => stroke(spot, spot, erase));
   else return;
   event.preventDefault();
   say(inspect(cursor));
 }
 
-const pointOf = (event) => [event.offsetX, event.offsetY].map((offset) =>
-  Math.min(SIDE - 0.01, Math.max(0, offset / event.target.clientWidth * SIDE)));
-
 function point(event) {
-  const at = pointOf(event), from = pen;
-  if (pen) edit(() => stroke(from, pen = at, event.shiftKey || part("eraser").checked));
+  const at = [event.offsetX, event.offsetY].map((offset) =>
+    Math.min(SIDE - 0.01, Math.max(0, offset / event.target.clientWidth * SIDE)));
+  if (event.type === "pointerdown") pen = at;
+  if (pen) edit(() => stroke(pen, at, event.shiftKey || part("eraser").checked));
+  if (pen) pen = at;
   inspect(Math.floor(at[1]) * SIDE + Math.floor(at[0]));
 }
 
-function readHash() {
-  for (const [name, value] of new URLSearchParams(location.hash.slice(1)))
-    if (["label", "rows", "t", "p", "seed"].includes(name)) form[name].value = value;
+function readHash() { // #label=3&rows=14&t=0.8&p=0.9&seed=7, or some of it
+  for (const [name, text] of new URLSearchParams(location.hash.slice(1)))
+    if (["label", "rows", "t", "p", "seed"].includes(name)) form[name].value = text;
   if (form.label.selectedIndex < 0) form.label.value = NONE;
-  show();
+  edit(() => {});
 }
 
-paper.addEventListener("pointerdown", (event) => {
-  paper.setPointerCapture(event.pointerId);
-  pen = pointOf(event);
-  point(event);
-});
-for (const end of ["pointerup", "pointercancel"]) paper.addEventListener(end, () => { pen = null; });
-for (const canvas of [paper, part("costs")]) canvas.addEventListener("pointermove", point);
-paper.addEventListener("keydown", move);
-form.addEventListener("input", () => count ? finish() : show());
-form.addEventListener("change", () => history.replaceState(null, "",
-  `#${new URLSearchParams(settings())}`));
-form.addEventListener("submit", (event) => event.preventDefault());
-addEventListener("hashchange", readHash);
+paper.onpointerdown = (event) => { paper.setPointerCapture(event.pointerId); point(event); };
+paper.onpointermove = part("costs").onpointermove = point;
+paper.onpointerup = paper.onpointercancel = () => { pen = null; };
+paper.onkeydown = press;
+form.oninput = () => count ? finish() : show();
+form.onchange = () => history.replaceState(null, "", `#${new URLSearchParams(new FormData(form))}`);
+form.onsubmit = () => false;
+onhashchange = readHash;
 part("load").onclick = load;
-part("finish").onclick = () => { if (frame) { stop(); show(); } else finish(); };
+part("finish").onclick = () => {
+  if (!frame) return finish();
+  cancelAnimationFrame(frame);
+  frame = 0;
+  show();
+};
 part("undo").onclick = () => edit(() => {});
 part("clear").onclick = () => edit(() => drawing.fill(0));
-part("save").onclick = saveAsPng;
-for (const button of document.querySelectorAll("[data-strokes]"))
-  button.onclick = () => edit(() => example(button.dataset));
+part("save").onclick = () => Object.assign(document.createElement("a"),
+  { download: "digit.png", href: paper.toDataURL() }).click();
+const examples = document.querySelectorAll("[data-strokes]");
+for (const button of examples) button.onclick = () => edit(() => example(button.dataset));
 part("tool").hidden = false;
-example(document.querySelector("[data-strokes]").dataset);
-bars(part("scale"), Array(120).fill(1), (i) => `rgb(${costColour(i / 10)})`);
+example(examples[0].dataset);
+bars(part("scale"), Array(120).fill(1), (i) => `rgb(${costColour(i / 120 * MOST_BITS)})`);
 readHash();

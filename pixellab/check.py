@@ -24,17 +24,17 @@ def hinting(praise):
     def decorate(look):
         @functools.wraps(look)
         def check(*answers):
+            hint = None
             try:
                 look(*answers)
-            except Hint as hint:
-                print(f"not yet: {hint}")
-                return False
+            except Hint as fault:
+                hint = str(fault)
             except Exception as error:  # an answer of an unforeseen kind
-                print("not yet: your answer cannot be checked "
-                      f"({type(error).__name__}: {first_line(error)})")
-                return False
-            print(f"right: {praise}")
-            return True
+                hint = ("your answer cannot be checked "
+                        f"({type(error).__name__}: {first_line(error)})")
+            line = f"not yet: {hint}" if hint else f"right: {praise}"
+            print(" ".join(line.split()))  # one line, whatever is quoted
+            return hint is None
         return check
     return decorate
 
@@ -68,13 +68,14 @@ def ask_tensor(shape, function, *arguments):
     return tensor(shape, ask(function, *arguments))
 
 
-def tensor(shape, answer):
+def tensor(shape, answer, finite=True):
     """An answer as float64, or a Hint where it has another shape."""
     expect(torch.is_tensor(answer), f"a {type(answer).__name__} comes back; "
            "a tensor is wanted")
     expect(tuple(answer.shape) == tuple(shape), "a tensor of shape "
            f"{tuple(answer.shape)} comes back; {tuple(shape)} is wanted")
-    expect(answer.isfinite().all(), "numbers come back that are not finite")
+    expect(not finite or answer.isfinite().all(),
+           "numbers come back that are not finite")
     return answer.double()
 
 
@@ -329,25 +330,19 @@ def top_p(function):
 
 def filtered(name, function, probs, setting, wanted):
     """A Hint unless function filters each row of probs as wanted."""
-    before = probs.clone()
-    try:
-        found = function(probs, setting)
-    except Exception:
-        found = None
-    if torch.is_tensor(found) and found.shape == probs.shape:
-        case = (f"with {name} {setting} and probabilities "
-                f"{', '.join(f'{p:g}' for p in before[0].tolist())}")
-        expect(found.nan_to_num().sum(1).min() > 0,
-               f"{case} nothing is left: keep at least the first")
-        left, right = ((x[0] > 0).sum().item() for x in (found, wanted))
-        expect(left == right, f"{case} {left} tokens are left, not {right}")
-        expect(close(found.sum(1), 1), f"{case} the rest does not add up to "
-               "1")
-    compare(ask_tensor(probs.shape, function, probs, setting), wanted, [],
-            f"the right number of tokens is left of {before[0].tolist()}, but "
-            f"not the right ones: {found}")
-    expect(torch.equal(before, probs), "the probabilities that were given "
-           "have changed")
+    given = probs.clone()
+    found = tensor(probs.shape, ask(function, given, setting), finite=False)
+    case = (f"with {name} {setting} and probabilities "
+            f"{', '.join(f'{p:g}' for p in probs[0].tolist())}")
+    expect(found.nan_to_num().sum(1).min() > 0,
+           f"{case} nothing is left: keep at least the first")
+    left, right = ((x[0] > 0).sum().item() for x in (found, wanted))
+    expect(left == right, f"{case} {left} tokens are left, not {right}")
+    expect(close(found.sum(1), 1), f"{case} the rest does not add up to 1")
+    expect(close(found, wanted), f"{case} the right number of tokens is left, "
+           "but not the right ones")
+    expect(torch.equal(given, probs), "the probabilities that were given have "
+           "changed: return a new tensor")
 
 
 @hinting("each token gets its share of the numbers from 0 to 1")

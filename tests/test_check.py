@@ -111,6 +111,12 @@ def by_gradient(network, height, width):
     return True
 
 
+def spoiling(probs, p):
+    found = RIGHT["keep_top_p"](probs, p)
+    probs.zero_()
+    return found
+
+
 def in_one_list(cache, q, k, v, window):
     keys, values = cache or ([], [])
     keys.append(k)
@@ -207,6 +213,8 @@ WRONG = [
      "at least the first"),
     ("top_p", changed("keep_top_p", "before < p", "before <= p + 0.2"),
      "2 tokens are left, not 1"),
+    ("top_p", spoiling, "have changed"),
+    ("lloyd", lambda points, centres: centres + 1, "yours become tensor([["),
     ("top_p", changed("keep_top_p", "scatter(1, order, ranked)",
                       "copy_(ranked)"), "but not the right ones"),
     ("draw", changed("draw", "edges <= numbers", "edges < numbers"),

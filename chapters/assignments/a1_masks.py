@@ -24,7 +24,7 @@
 #
 # Belongs to chapter 2, PixelCNN. 10 points, one to two hours.
 #
-# How does a network guess all pixels at once without seeing one of them? You
+# How does a network guess all pixels at once and never see an answer? You
 # write the parts that make sure of it, a test that convicts cheats, and the
 # ruler that says how good the guesses are.
 #

@@ -45,8 +45,8 @@ def numbers_for_the_text(app, config):
         "live_text": kilobytes(len(base64.b64encode(WEIGHTS.read_bytes()))),
         "gpt_size": kilobytes(size(WEIGHTS.with_stem("gpt"))),
         "images": f"{live['test_images']:,}",
-        "gpt_bits": f"{whole['test_bits_per_token']:.4f}",
-        "live_bits": f"{live['test_bits_per_token']:.4f}",
+        "gpt_bits": f"{whole['test_bits_per_token']:.5f}",
+        "live_bits": f"{live['test_bits_per_token']:.5f}",
         "live_bytes": f"{live['test_bits_per_token'] * 784 / 8:.0f}",
     }
 

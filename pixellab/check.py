@@ -455,7 +455,7 @@ def decibels(function):
     for left, right in ((black, black + 10), (black + 10, black)):
         found = float(ask(function, left, right))
         expect(not close(found, -10 * math.log10((246 / 255) ** 2)),
-               "0 - 10 is 246 in uint8: change the type before you subtract")
+               "0 - 10 is 246 in uint8, and that is what you squared")
         expect(not close(found, -10 * math.log10(100)), "brightness goes "
                "from 0 to 255: the peak is 255, not 1")
         expect(close(found, 20 * math.log10(25.5)), "a difference of 10 "

@@ -4,7 +4,7 @@ import { canvas, choosable, explorers, make, outline, paint, setting, tile } fro
 explorers("codebook", (stage, data, [sheet], say) => {
   const { tokens: original, patch, across, entries, columns, shares } = data;
   const { naturalWidth: width, naturalHeight: height } = sheet;
-  const rows = original.length / across, zoom = 3, side = 7 * patch;
+  const rows = original.length / across, zoom = 3, side = 5 * patch;
   const row = make(stage, "div", { className: "pl-row" });
   const book = canvas(row, zoom * width, zoom * height, "The codebook: choose an entry");
   const right = make(row, "div");

@@ -41,8 +41,10 @@ try:
 except ImportError:  # in Colab: install the package once
     import subprocess
     import sys
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q",
-                    "git+https://github.com/OWNER/pixel-by-pixel"], check=True)
+    subprocess.run([
+        sys.executable, "-m", "pip", "install", "-q",
+        "git+https://github.com/OWNER/pixel-by-pixel",
+    ], check=True)
     import pixellab as pl
 
 # %%

@@ -51,9 +51,10 @@ def numbers_for_the_text(app, config):
     }
 
 
-def leave_out_scripts(app, pagename, templatename, context, doctree):
-    """The page has no cells to copy, hide or unfold."""
+def choose_files(app, pagename, templatename, context, doctree):
+    """The page has a style sheet of its own, and no cells to copy or hide."""
     if pagename == "book/live":
+        app.add_css_file("live.css")
         context["script_files"] = [
             script for script in context["script_files"]
             if not re.search("clipboard|copybutton|togglebutton|design-tabs",
@@ -70,8 +71,7 @@ def write_weights(app, exception):
 
 def setup(app):
     app.add_directive("live", Live)
-    app.add_css_file("live.css")
     app.connect("config-inited", numbers_for_the_text)
-    app.connect("html-page-context", leave_out_scripts, priority=950)
+    app.connect("html-page-context", choose_files, priority=950)
     app.connect("build-finished", write_weights)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

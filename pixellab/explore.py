@@ -56,15 +56,27 @@ def explorer(kind, still, data, *modules):
 
 def picture(pixels, alt, scale=1):
     """uint8 (H, W[, 3]), or the bytes of an image file, as an <img>."""
-    if not isinstance(pixels, bytes):
-        file = io.BytesIO()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(
-            file, "PNG", optimize=True)
-        pixels = file.getvalue()
-    with Image.open(io.BytesIO(pixels)) as image:
-        width, kind = image.width, image.format.lower()
-    return (f'<img src="data:image/{kind};base64,{text_of(pixels)}" '
-            f'width="{scale * width}" alt="{html.escape(alt)}">')
+    blob = pixels if isinstance(pixels, bytes) else image_file(pixels)
+    with Image.open(io.BytesIO(blob)) as image:
+        width = image.width
+    return (f'<img src="{address(blob)}" width="{scale * width}" '
+            f'alt="{html.escape(alt)}">')
+
+
+def image_file(pixels):
+    """uint8 (H, W[, 3]) as PNG if it has few colours, else as lossy WebP."""
+    image, file = Image.fromarray(np.ascontiguousarray(pixels)), io.BytesIO()
+    if len(image.getcolors(2 ** 24)) <= 512:
+        image.save(file, "PNG", optimize=True)
+    else:
+        image.save(file, "WEBP", quality=85, method=6)
+    return file.getvalue()
+
+
+def address(blob):
+    """The bytes of an image file as a data: address."""
+    kind = Image.open(io.BytesIO(blob)).format.lower()
+    return f"data:image/{kind};base64,{text_of(blob)}"
 
 
 def text_of(blob):
@@ -128,15 +140,11 @@ def guess(model, tokens, logits, place):
     rows, columns = (axis.unique() for axis in here.nonzero().T)
     looks = figures.to_array(tokenizer.decode(options))[
         :, rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-    files = []
-    for look in looks:
-        file = io.BytesIO()
-        Image.fromarray(look).save(file, "PNG")
-        files.append("data:image/png;base64," + text_of(file.getvalue()))
     row, column = divmod(place, tokenizer.grid[1])
     return seen, {"name": f"row {row + 1}, column {column + 1}",
                   "logits": text_of(logits.numpy().tobytes()),
-                  "top": top.tolist(), "tiles": files}
+                  "top": top.tolist(),
+                  "tiles": [address(image_file(look)) for look in looks]}
 
 
 @torch.no_grad()
@@ -215,12 +223,10 @@ def switches(tokenizer, image, row, column, around=1):
         looks.append(tokenizer.decode(code_here[None])[
             0, top:top + side, left:left + side])
     columns = 2 ** ((tokenizer.bits + 1) // 2)
-    file = io.BytesIO()
-    Image.fromarray(figures.sheet(torch.stack(looks), columns, pad=0)).save(
-        file, "WEBP", quality=85, method=6)
+    mosaic = figures.sheet(torch.stack(looks), columns, pad=0)
     still = picture(tokenizer.decode(code[None])[0].numpy(),
                     "The frame as the tokenizer knows it.") + picture(
-        file.getvalue(), "A mosaic of the same small part of the frame, once "
+        mosaic, "A mosaic of the same small part of the frame, once "
         f"for each of the {tokenizer.vocabulary} codes that its middle patch "
         "could have: in light and dark, in all colours, with edges in all "
         "directions.")

@@ -126,10 +126,12 @@ def test_what_a_page_needs_before_its_content_is_small(book, browser):
             assert 50_000 < total <= 150_000, f"{address}: {total} bytes"
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_pages_are_accessible(book, browser, theme):
+@pytest.mark.parametrize("theme, width", [
+    ("light", 1280), ("dark", 1280), ("light", 375)])
+def test_pages_are_accessible(book, browser, theme, width):
     base = f"file://{book}"
-    with watched(browser, base, color_scheme=theme) as (page, _):
+    with watched(browser, base, color_scheme=theme, viewport={
+            "width": width, "height": 720}) as (page, _):
         for address in addresses(book, base):
             visit(page, address)
             found = Axe().run(page).response["violations"]

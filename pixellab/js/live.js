@@ -81,7 +81,7 @@ function edit(change) { // puts the model's part away
 }
 
 function finish() {
-  const [label, rows, t, p, seed] = [...new FormData(form).values()].map(Number);
+  const [label, rows, t, p, seed] = [...new FormData(form).values()].map(Number); // in order
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches, step = start(label);
   function work(token) { // a slice of it, then the page may breathe
     const end = performance.now() + 11;

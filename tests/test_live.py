@@ -6,6 +6,7 @@ First the proof that its JavaScript computes what the package computes.
 import base64
 import contextlib
 import gzip
+import os
 import statistics
 import time
 
@@ -132,7 +133,10 @@ def test_filters_agree_with_python(network):
 
 
 def test_a_digit_takes_no_longer_than_in_pytorch(network, model):
-    """In turn, on one thread, because the machine may be busy."""
+    """In turn, on one thread, because others may use the machine."""
+    if os.getloadavg()[0] > 2 * os.cpu_count():
+        pytest.skip("the machine is too busy to measure a time")
+
     def javascript():
         return network.evaluate(
             """() => {
@@ -148,6 +152,7 @@ def test_a_digit_takes_no_longer_than_in_pytorch(network, model):
         model.sample(labels=[3])
         return time.perf_counter() - begin
 
+    network.bring_to_front()  # Chromium slows hidden pages down
     javascript()  # compiles
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

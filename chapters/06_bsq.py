@@ -1552,7 +1552,7 @@ assert min(size for size, _, _ in versions["BSQ"]) < min(
 
 # %%
 pl.explore.rates(versions, limits=[200, 250, 350, 450, 550, 700, 900, 1200],
-                 start=2)
+                 start=5)
 
 # %% [markdown]
 # One frame proves nothing. The curves below are means over

@@ -31,9 +31,6 @@ from tqdm import tqdm
 SPLITS = ("train", "valid", "test")
 SUPERTUX_URL = ("https://utexas.box.com/shared/static/"
                 "qubjm5isldqvyimfj9rsmbnvnbezwcv4.zip")
-RESULTS_URL = (
-    "https://raw.githubusercontent.com/OWNER/pixel-by-pixel/main/"
-    "benchmarks/results.json")
 
 
 def folder():
@@ -48,22 +45,14 @@ def folder():
 def benchmark(name):
     """What `python -m benchmarks NAME` found: the dict of its results.
 
-    From the copy of the repository around the package; where the package
-    was installed without one (in Colab), from the repository's address.
-    FileNotFoundError where that cannot be reached.
+    From the copy of the repository around the package; where it was
+    installed without one (in Colab), as it was at that time.
     """
-    path = Path(__file__).parent.parent / "benchmarks" / "results.json"
-    if path.exists():
-        stored = json.loads(path.read_text())
-    else:
-        try:
-            with urllib.request.urlopen(RESULTS_URL, timeout=20) as answer:
-                stored = json.load(answer)
-        except OSError as error:
-            raise FileNotFoundError(
-                f"the measured numbers are not here, and {RESULTS_URL} cannot "
-                f"be read ({error}): run the chapter in a copy of the "
-                "repository") from None
+    here = Path(__file__).parent
+    path = here.parent / "benchmarks" / "results.json"
+    if not path.exists():
+        path = here / "results.json"  # in the repository a link to the former
+    stored = json.loads(path.read_text())
     if name not in stored:
         raise ValueError(f"unknown benchmark {name!r}: use one of "
                          f"{', '.join(stored)}")

@@ -6,7 +6,8 @@ explorers("codebook", (stage, data, [sheet], say) => {
   const { naturalWidth: width, naturalHeight: height } = sheet;
   const rows = original.length / across, zoom = 3, side = 5 * patch;
   const row = make(stage, "div", { className: "pl-row" });
-  const book = canvas(row, zoom * width, zoom * height, "The codebook: choose an entry");
+  const book = canvas(row, zoom * width, zoom * height, "The codebook: choose an entry", 0.85);
+  book.style.imageRendering = "auto"; // it is shown in less than its size
   const right = make(row, "div");
   const picture = canvas(right, across * side, rows * side, "The image: choose where it goes");
   make(right, "p", { textContent: "The chosen entry:" });

@@ -1308,7 +1308,8 @@ _ = widgets.interact(
 # four values of top-p; you see the nearest. What is worked out while you watch
 # is one guess of the network, for a pixel of a real digit: its logits came
 # along, and the browser filters them. The bars are the likeliest grey levels.
-# Turn the temperature from 2 to 0, then top-p down. What goes first?
+# Turn the temperature down to 0, and up again; then top-p down. What goes
+# first?
 
 # %%
 pl.explore.settings(

@@ -1472,7 +1472,7 @@ widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 # %%
 pl.explore.settings(
     model, x_valid[1], int(y_valid[1]), labels=[3, 8], seeds=2,
-    temperatures=(0, 0.7, 1, 1.2), top_ps=(1, 0.95, 0.8),
+    temperatures=(0, 0.4, 0.7, 1, 1.2), top_ps=(1, 0.95, 0.8),
     top_ks=(1, 2, 5, 10, 50),
     alt="A sheet of samples of a 3 and an 8. In the first row of each seed, "
     "temperature 0, the sheet is empty or nearly so. Below, the strokes grow "

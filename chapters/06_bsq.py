@@ -835,8 +835,8 @@ pl.glue("bsq_share_inside", f"{100 * share_inside:.0f}")
 # together. {glue:text}`bsq_share_inside` % of the squared change lies in the
 # patch itself, the rest around it.
 #
-# Now flip several at once. All 1,024 pictures of this place came along; press
-# the bits. Is there a code that makes the patch white? Does a bit do the same
+# Now flip several at once. The pictures of all codes for this place came along;
+# press the bits. Is there a code that makes the patch white? Does a bit do the same
 # whatever the others are?
 
 # %%
@@ -1512,8 +1512,9 @@ plt.show()
 # file may have, and each format shows the largest of its files within them.
 # The frame is one of those rendered for this book, from a track that no model
 # was trained on. "BSQ" are the learned points of the curve below and the
-# shipped model; their pictures are what real files decode to. Those of the
-# rivals *are* the files: your browser decodes them.
+# shipped model; their pictures are what real files decode to (compressed once
+# more, slightly, to fit on the page). Those of the rivals *are* the files: your
+# browser decodes them.
 
 # %%
 import base64
@@ -1789,10 +1790,10 @@ widgets.HBox([widgets.VBox([*switches.values(), *knobs.values()]),
 # %%
 pl.explore.settings(
     model, pair[0], None, labels=[None], seeds=3,
-    temperatures=(0.6, 0.9, 1.1), top_ps=(1, 0.9), top_ks=(1, 5, 50),
+    temperatures=(0.6, 0.8, 1, 1.2), top_ps=(1, 0.9), top_ks=(1, 5, 50),
     alt="A sheet of drawn frames. At temperature 0.6, in the first row of "
     "each seed, and with top-p 0.9, on the right, they are even and empty; "
-    "at 1.1 they are full of small patches of many colours.")
+    "at 1.2 they are full of small patches of many colours.")
 
 # %% [markdown]
 # ## Exercises

@@ -80,6 +80,7 @@ def address(blob):
 
 
 def text_of(blob):
+    """Bytes as text that a page can hold: base64."""
     return base64.b64encode(blob).decode()
 
 
@@ -157,8 +158,8 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
     `seeds` seeds. Shows as well what the model says at some `places` of one
     image (H, W[, 3]) with that label, the most uncertain ones here and there:
     the logits go along, and the reader's browser filters them as
-    `sampling.probabilities` does (with top_ks, too, if there are any). alt
-    describes the sheet of samples.
+    `sampling.probabilities` does (with top_ks, too, if there are any).
+    temperatures rise; alt describes the sheet of samples.
     """
     pairs = [(heat, top_p) for heat in temperatures for top_p in top_ps
              if heat or top_p == top_ps[0]]  # 0 is greedy: no filter matters

@@ -39,8 +39,9 @@ def files_with(copy, text):
 
 def test_every_file_gets_the_address_and_then_another(copy):
     holders = files_with(copy, PLACE)
-    assert {"pyproject.toml", "pixellab/data.py", "chapters/02_pixelcnn.py",
-            "chapters/02_pixelcnn.ipynb"} <= holders
+    assert {"pyproject.toml", "chapters/assignments/a1_masks.py",
+            "chapters/02_pixelcnn.py", "chapters/02_pixelcnn.ipynb"
+            } <= holders
     more = copy / "book" / "more.md"
     more.write_text("".join(
         f"<{form}> " for form in (
@@ -48,6 +49,8 @@ def test_every_file_gets_the_address_and_then_another(copy):
             f"git+https://github.com/{PLACE}.git",
             f"https://github.com/{PLACE}-two",  # another repository
             f"github.com/{PLACE}",
+            f"https://not-github.com/{PLACE}",
+            f"HTTPS://GitHub.com/{PLACE}/issues",
             "https://{}.github.io/{}/book/live.html".format(
                 *PLACE.split("/")),
             f"https://github.com/{PLACE}.")))
@@ -62,6 +65,8 @@ def test_every_file_gets_the_address_and_then_another(copy):
             f"<https://raw.githubusercontent.com/{address}/main/a.json> "
             f"<git+https://github.com/{address}.git> "
             f"<https://github.com/{PLACE}-two> <github.com/{address}> "
+            f"<https://not-github.com/{PLACE}> "
+            f"<HTTPS://github.com/{address}/issues> "
             f"<https://{owner}.github.io/{name}/book/live.html> "
             f"<https://github.com/{address}.> ")
         readme = (copy / "README.md").read_text()

@@ -121,6 +121,7 @@ function example({ rows, strokes }) {
 // The weights stand in a script of their own: a page in a folder may not fetch a file.
 async function load() {
   const script = Object.assign(document.createElement("script"), part("load").dataset);
+  part("load").disabled = true;
   say("Loading …");
   try {
     await new Promise((done, failed) => {
@@ -135,6 +136,7 @@ async function load() {
     part("finish").focus();
     say("The model is here.");
   } catch (error) {
+    part("load").disabled = false;
     say(`${error.message} The model is not loaded.`);
   }
 }
@@ -166,7 +168,11 @@ function readHash() { // #label=3&rows=14&t=0.8&p=0.9&seed=7, or some of it
   edit(() => {});
 }
 
-paper.onpointerdown = (event) => { paper.setPointerCapture(event.pointerId); point(event); };
+paper.onpointerdown = (event) => {
+  if (event.button) return; // not the first one of the mouse
+  paper.setPointerCapture(event.pointerId);
+  point(event);
+};
 paper.onpointermove = part("costs").onpointermove = point;
 paper.onpointerup = paper.onpointercancel = () => { pen = null; };
 paper.onkeydown = press;

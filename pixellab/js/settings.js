@@ -15,7 +15,7 @@ explorers("settings", (stage, data, [samples, contexts], say) => {
   const context = canvas(row, width, height, "The tokens so far; the next is orange", scale);
   const show = chart(row, places[0].top.length);
   sliders(controls, {
-    t: { label: "temperature", min: 0, max: 2, step: 0.05, value: 1 },
+    t: { label: "temperature", min: 0, max: temperatures.at(-1), step: 0.05, value: 1 },
     p: { label: "top-p", min: 0.05, max: 1, step: 0.01, value: 1 },
     k: { label: "top-k (chart only)", min: 0, max: topKs.length, value: 0,
       words: ["all", ...topKs] },

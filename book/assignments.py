@@ -7,7 +7,8 @@ A master in chapters/assignments holds text, solutions and hidden tests.
 `build` makes of each, under _build/assignments/NAME, a notebook for students
 (student/NAME.ipynb) and an autograder.zip for otter-grader, which holds the
 hidden tests. `grade` runs every notebook of FOLDER, each in a process of its
-own, runs the tests on what it defines, and writes FOLDER/grades.csv.
+own, runs the tests on what it defines, and writes FOLDER/grades.csv after
+each.
 Submissions are programs: grade those of strangers where programs of strangers
 may run.
 """
@@ -15,19 +16,20 @@ may run.
 import argparse
 import contextlib
 import csv
+import json
 import multiprocessing
 import os
 import shutil
 import signal
 import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MASTERS = ROOT / "chapters" / "assignments"
 BUILT = ROOT / "_build" / "assignments"
+LONGEST_REPORT = 10_000  # bytes
 
 
 # Build
@@ -104,11 +106,48 @@ def run_submission(path, tests, channel, cell_seconds):
     """In a process of its own: run the cells, and each test when it is due.
 
     A test is due after the cell that carries its name; what carries none, in
-    the end. Sends ("note", text) and ("points", question, points) as it goes,
+    the end. Tells ("note", text) and ("points", question, points) as it goes,
     and ("end",).
     """
-    import matplotlib
+    os.setsid()  # what it starts is of its group, and ends with it
+
+    def tell(*news):
+        channel.send_bytes(json.dumps(news).encode())
+
+    try:
+        cells = read_cells(path)
+    except Exception as error:
+        tell("note", "this is no notebook: " + first_line(error))
+        tell("end")
+        return
+    shell = quiet_shell(tempfile.mkdtemp(dir=tests.parent))
+    waiting = {test.stem: test for test in sorted(tests.glob("*.py"))}
+    for number, (source, due) in enumerate(cells, start=1):
+        problem = run_cell(shell, source, cell_seconds)
+        if problem is not None:
+            tell("note", f"code cell {number}: {type(problem).__name__}: "
+                 + first_line(problem))
+        for name in due:
+            if name in waiting:
+                tell("points", name, score(waiting.pop(name), shell.user_ns,
+                                           cell_seconds))
+    for name, test in waiting.items():
+        tell("points", name, score(test, shell.user_ns, cell_seconds))
+    tell("end")
+
+
+def read_cells(path):
+    """[(source, names of the tests that are due)] of the code cells."""
     import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    return [(cell.source, cell.metadata.get("otter", {}).get("tests", []))
+            for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def quiet_shell(folder):
+    """A shell in this folder that reads and shows nothing."""
+    import matplotlib
     import torch
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
@@ -116,32 +155,13 @@ def run_submission(path, tests, channel, cell_seconds):
     sink = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(sink, stream)
-    os.chdir(tempfile.mkdtemp(dir=tests.parent))
+    os.chdir(folder)
     os.environ["PIXELLAB_OFFLINE"] = "1"  # grades depend on no network
     matplotlib.use("agg")  # no windows
     torch.set_num_threads(1)
-    try:
-        notebook = nbformat.read(path, as_version=4)
-        cells = [(cell.source, cell.metadata.get("otter", {}).get("tests", []))
-                 for cell in notebook.cells if cell.cell_type == "code"]
-    except Exception as error:
-        channel.send(("note", "this is no notebook: " + first_line(error)))
-        channel.send(("end",))
-        return
     shell = InteractiveShell(config=Config(HistoryManager={"enabled": False}))
     shell.enable_gui = lambda gui=None: None  # %matplotlib asks for it
-    waiting = {test.stem: test for test in sorted(tests.glob("*.py"))}
-    for number, (source, due) in enumerate(cells, start=1):
-        problem = run_cell(shell, source, cell_seconds)
-        if problem is not None:
-            channel.send(("note", f"code cell {number}: "
-                          f"{type(problem).__name__}: {first_line(problem)}"))
-        for name in due:
-            if name in waiting:
-                score(waiting.pop(name), shell.user_ns, channel, cell_seconds)
-    for test in waiting.values():
-        score(test, shell.user_ns, channel, cell_seconds)
-    channel.send(("end",))
+    return shell
 
 
 def run_cell(shell, source, seconds):
@@ -154,16 +174,21 @@ def run_cell(shell, source, seconds):
         return error
 
 
-def score(path, names, channel, seconds):
-    """Run the tests of one question on what the submission has defined."""
+def score(path, names, seconds):
+    """The points of one question for what the submission has defined."""
     test = read_test(path)
     with contextlib.suppress(BaseException), time_limit(seconds):
         test.run(dict(names))
-    channel.send(("points", test.name, test.score))
+    return test.score
 
 
 def first_line(error):
-    return (str(error).splitlines() or [""])[0]
+    return readable((str(error).splitlines() or [""])[0])
+
+
+def readable(text):
+    """At most 200 characters, and none that a file cannot hold."""
+    return text[:200].encode("utf-8", "replace").decode()
 
 
 def grade_one(path, tests, cell_seconds=20, seconds=120):
@@ -178,30 +203,45 @@ def grade_one(path, tests, cell_seconds=20, seconds=120):
         "matplotlib", "IPython.core.interactiveshell"])
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=run_submission,
-                              args=(path, tests, sender, cell_seconds),
-                              daemon=True)
+                              args=(path, tests, sender, cell_seconds))
     process.start()
     sender.close()
     points, notes = {}, []
-    end = time.monotonic() + seconds
     try:
-        while receiver.poll(max(0, end - time.monotonic())):
-            kind, *news = receiver.recv()
-            if kind == "end":
-                process.join(1)  # longer only if something is left running
-                return points, notes
-            if kind == "note":
-                notes += news
-            else:
-                points.setdefault(*news)
-        notes.append(f"stopped after {seconds} seconds")
+        with time_limit(seconds):
+            listen(receiver, points, notes)
+    except TimeoutError as error:
+        notes.append(str(error))
     except EOFError:  # it died
         process.join()
         notes.append(f"the process ended with code {process.exitcode}")
+    except Exception as error:  # it wrote to the channel itself
+        notes.append(f"its reports cannot be read: {first_line(error)}")
     finally:
-        process.kill()
-        process.join()
+        kill_group(process)
+        receiver.close()
     return points, notes
+
+
+def listen(receiver, points, notes):
+    """Gather what a submission tells, until its end."""
+    while True:
+        kind, *news = json.loads(receiver.recv_bytes(LONGEST_REPORT))
+        if kind == "end":
+            return
+        if kind == "note":
+            notes.append(readable(*news))
+        else:
+            question, number = news
+            points.setdefault(question, float(number))
+
+
+def kill_group(process):
+    """End a submission, and all that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()  # it may not have come so far as to have a group
+    process.join()
 
 
 def possible_points(tests):
@@ -220,7 +260,8 @@ def read_test(path):
 def grade(name, submissions):
     """Grade a folder of notebooks, with one line for each; returns a table.
 
-    ValueError where there is nothing to grade, or nothing to grade it with.
+    The table is written to grades.csv there after each of them. ValueError
+    where there is nothing to grade, or nothing to grade it with.
     """
     if not submissions.is_dir():
         raise ValueError(f"there is no folder {submissions}")
@@ -232,7 +273,7 @@ def grade(name, submissions):
     archive = BUILT / name / "autograder.zip"
     if not archive.exists():
         raise ValueError(f"{name} is not built yet: run 'make assignments'")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         with zipfile.ZipFile(archive) as files:
             files.extractall(folder)
         tests = Path(folder) / "tests"
@@ -243,9 +284,10 @@ def grade(name, submissions):
             points, notes = grade_one(path.resolve(), tests)
             points = [points.get(question, 0) for question in possible]
             total, note = neat(sum(points)), "; ".join(notes)
-            table.append([path.stem, *map(neat, points), total, maximum,
-                          note])
-            print(f"[{number}/{len(paths)}] {path.stem}: {total} of {maximum}"
+            who = readable(path.stem)
+            table.append([who, *map(neat, points), total, maximum, note])
+            write_table(submissions / "grades.csv", table)
+            print(f"[{number}/{len(paths)}] {who}: {total} of {maximum}"
                   + f" ({note})" * bool(note), flush=True)
     return table
 
@@ -257,9 +299,9 @@ def neat(points):
 def write_table(path, table):
     from pixellab.weights import atomic
 
-    with atomic(path) as part, open(part, "w", newline="") as file:
+    with atomic(path) as part, open(part, "w", newline="",
+                                    encoding="utf-8") as file:
         csv.writer(file).writerows(table)
-    print(f"The grades are in {path}")
 
 
 # The command line
@@ -275,6 +317,7 @@ def main(arguments=None):
     part.add_argument("names", nargs=1, metavar="NAME")
     part.add_argument("folder", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
+    sys.stdout.reconfigure(errors="replace")  # whatever a note quotes
     for name in options.names:
         if name not in known:
             parser.error(f"there is no assignment {name!r}: use one of "
@@ -285,8 +328,8 @@ def main(arguments=None):
                 build(name, BUILT / name)
                 print(BUILT / name, flush=True)
         else:
-            table = grade(options.names[0], options.folder)
-            write_table(options.folder / "grades.csv", table)
+            grade(options.names[0], options.folder)
+            print(f"The grades are in {options.folder / 'grades.csv'}")
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError) as error:

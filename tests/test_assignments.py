@@ -1,8 +1,10 @@
 """Assignments: what is right gets its points, and what is wrong does not."""
 
 import importlib
+import os
 import re
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -189,6 +191,54 @@ def test_what_goes_wrong_is_noted(tests_of_one, tmp_path, sources, points,
     assert "; ".join(notes).startswith(note)
 
 
+GARBAGE = """import os
+for number in range(3, 99):
+    try:
+        if os.readlink(f"/proc/self/fd/{number}").startswith("pipe"):
+            os.write(number, BYTES)
+    except OSError:
+        pass
+"""
+
+
+@pytest.mark.parametrize("written", [
+    b"abc", b"\0\0\0\3abc", b'\0\0\0\x0c["points",1]'])
+def test_garbage_in_the_channel_ends_one_submission(tests_of_one, tmp_path,
+                                                    written):
+    path = submission(tmp_path / "one.ipynb",
+                      GARBAGE.replace("BYTES", repr(written)))
+    points, notes = assignments.grade_one(path, tests_of_one, seconds=4)
+    assert points == {} and len(notes) == 1
+    assert notes[0].startswith(("its reports cannot be read", "stopped"))
+
+
+def test_a_note_is_short(tests_of_one, tmp_path):
+    path = submission(tmp_path / "one.ipynb",
+                      "raise ValueError('long' * 10 ** 6)", ANSWER)
+    points, (note,) = assignments.grade_one(path, tests_of_one)
+    assert points == {"q1": 2} and len(note) <= 200
+
+
+def test_what_a_submission_starts_ends_with_it(tests_of_one, tmp_path):
+    path = submission(
+        tmp_path / "one.ipynb",
+        "import subprocess\nchild = subprocess.Popen(['sleep', '100'])\n"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))", ANSWER)
+    assert assignments.grade_one(path, tests_of_one) == ({"q1": 2}, [])
+    state = Path("/proc", (tmp_path / "pid").read_text(), "stat")
+    end = time.monotonic() + 5
+    while state.exists() and " Z " not in state.read_text():
+        assert time.monotonic() < end, "it is still running"
+        time.sleep(0.05)
+
+
+def test_a_submission_may_have_processes(tests_of_one, tmp_path):
+    path = submission(
+        tmp_path / "one.ipynb", "from torch.utils.data import DataLoader\n"
+        "assert len(list(DataLoader(range(4), num_workers=1))) == 4", ANSWER)
+    assert assignments.grade_one(path, tests_of_one) == ({"q1": 2}, [])
+
+
 def test_later_cells_do_not_change_what_was_scored(tests_of_one, tmp_path):
     path = submission(tmp_path / "one.ipynb", ANSWER, "answer = 'spoilt'")
     notebook = nbformat.read(path, 4)
@@ -205,6 +255,22 @@ def test_a_table_is_written(built, tmp_path, capsys):
         ",total,max,note")
     assert row.startswith("no,0,0,0,0,0,0,10,this is no notebook")
     assert "[1/1] no: 0 of 10" in capsys.readouterr().out
+
+
+def test_what_is_graded_stays(built, tmp_path, monkeypatch):
+    """A kill at the second loses nothing of the first, whatever its name."""
+    def grade_one(path, tests):
+        if path.stem == "second":
+            raise KeyboardInterrupt
+        return {"q1_masks": 3}, []
+
+    monkeypatch.setattr(assignments, "grade_one", grade_one)
+    for name in (os.fsdecode(b"M\xfcller.ipynb"), "second.ipynb"):
+        submission(tmp_path / name, ANSWER)
+    with pytest.raises(SystemExit):
+        assignments.main(["grade", "a1_masks", str(tmp_path)])
+    assert (tmp_path / "grades.csv").read_text().splitlines()[1:] == [
+        "M?ller,3,0,0,0,0,3,10,"]
 
 
 @pytest.mark.parametrize("arguments, message", [

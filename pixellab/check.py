@@ -40,10 +40,12 @@ def hinting(praise):
 
 
 def first_line(error):
+    """The first line of an error's message."""
     return (str(error).splitlines() or ["no message"])[0]
 
 
 def expect(truth, hint):
+    """A Hint unless this is true."""
     if not truth:
         raise Hint(hint)
 
@@ -80,6 +82,7 @@ def tensor(shape, answer, finite=True):
 
 
 def close(left, right, tolerance=1e-6):
+    """Whether two numbers or tensors differ by no more than this."""
     return torch.allclose(torch.as_tensor(left).double(),
                           torch.as_tensor(right).double(),
                           rtol=0, atol=tolerance)
@@ -151,6 +154,8 @@ def causal(function):
             (torch.ones_like, True, "that always answers 1"),
             (torch.clone, False, "that copies the pixel to be guessed"),
             (lambda x: x.flip(3), False, "that turns the picture around"),
+            (lambda x: F.one_hot(torch.tensor(4), 12).view_as(x)
+             * x.flatten()[7], False, "that shows pixel 7 to pixel 4"),
             (lambda x: F.pad(x[:, :, 1:], (0, 0, 0, 1)), False,
              "that looks one row ahead"),
             (lambda x: earlier(x) + (3 * x).round(), False,
@@ -322,25 +327,28 @@ def top_k(function):
 @hinting("the smallest set that reaches p, and never nothing")
 def top_p(function):
     """function(probs (B, V), p) -> (B, V)."""
-    probs = torch.tensor([[0.3, 0.6, 0.1]]).double()
-    for p, kept in ((0.5, [0, 1, 0]), (0.8, [1, 1, 0]), (0.95, [1, 1, 1])):
-        kept = probs * torch.tensor([kept])
-        filtered("top_p", function, probs, p, kept / kept.sum())
+    probs = torch.tensor([[0.3, 0.6, 0.1], [0.08, 0.04, 0.88]]).double()
+    for p, kept in ((0.5, [[0, 1, 0], [0, 0, 1]]),
+                    (0.8, [[1, 1, 0], [0, 0, 1]]),
+                    (0.95, [[1, 1, 1], [1, 0, 1]])):
+        kept = probs * torch.tensor(kept)
+        filtered("top_p", function, probs, p, kept / kept.sum(1, True))
 
 
 def filtered(name, function, probs, setting, wanted):
     """A Hint unless function filters each row of probs as wanted."""
     given = probs.clone()
-    found = tensor(probs.shape, ask(function, given, setting), finite=False)
-    case = (f"with {name} {setting} and probabilities "
-            f"{', '.join(f'{p:g}' for p in probs[0].tolist())}")
-    expect(found.nan_to_num().sum(1).min() > 0,
-           f"{case} nothing is left: keep at least the first")
-    left, right = ((x[0] > 0).sum().item() for x in (found, wanted))
-    expect(left == right, f"{case} {left} tokens are left, not {right}")
-    expect(close(found.sum(1), 1), f"{case} the rest does not add up to 1")
-    expect(close(found, wanted), f"{case} the right number of tokens is left, "
-           "but not the right ones")
+    answer = tensor(probs.shape, ask(function, given, setting), finite=False)
+    for row, found, kept in zip(probs, answer, wanted, strict=True):
+        case = (f"with {name} {setting} and probabilities "
+                f"{', '.join(f'{p:g}' for p in row.tolist())}")
+        expect(found.nan_to_num().sum() > 0,
+               f"{case} nothing is left: keep at least the first")
+        left, right = ((x > 0).sum().item() for x in (found, kept))
+        expect(left == right, f"{case} {left} tokens are left, not {right}")
+        expect(close(found.sum(), 1), f"{case} the rest does not add up to 1")
+        expect(close(found, kept), f"{case} the right number of tokens is "
+               "left, but not the right ones")
     expect(torch.equal(given, probs), "the probabilities that were given have "
            "changed: return a new tensor")
 
@@ -350,13 +358,17 @@ def draw(function):
     """function(probs (B, V), uniforms (B,)) -> tokens (B,)."""
     for probs, number, token in (
             ([0.5, 0.5], 0.2, 0), ([0.5, 0.5], 0.7, 1),
-            ([0.2, 0.3, 0.5], 0.2, 1), ([0.2, 0.3, 0.5], 0.49, 1),
+            ([0.2, 0.3, 0.5], 0.2, 1),
             ([0.0, 1.0], 0.0, 1), ([0.5, 0.5, 0.0], 1 - 2 ** -53, 1)):
         found = int(ask_tensor(
             (1,), function, torch.tensor([probs], dtype=torch.float64),
             torch.tensor([number], dtype=torch.float64)))
         expect(found == token, f"with probabilities {probs} the number "
                f"{number!r} draws token {found}, not {token}")
+    compare(ask_tensor((2,), function, torch.tensor(
+        [[0.5, 0.5], [0.1, 0.9]]).double(), torch.tensor([0.3, 0.3]).double()),
+        torch.tensor([0, 1]), [], "each row of probs draws for itself; with "
+        "two different rows yours draws other tokens")
 
 
 @hinting("symbols and back: nothing is lost")
@@ -493,6 +505,8 @@ def codes(to_integers, to_corners):
          "yours begin at the other end"),
         (torch.tensor([[6, 3, 4]]), "a number above 0 is a one; yours is a "
          "zero")], "signs + - - are 1, - - + are 4, + + - are 3")
+    compare(ask_tensor((1, 1), to_integers, torch.tensor([[[0.0, 1]]])), 2,
+            [], "0 is not above 0: its sign counts nothing")
     corners = ask_tensor((1, 3, 3), to_corners, torch.tensor([[1, 4, 3]]), 3)
     expect(not close(corners.abs(), 1), "these corners lie on a cube outside "
            "of the sphere: what is their length?")

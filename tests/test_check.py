@@ -127,6 +127,29 @@ def in_one_list(cache, q, k, v, window):
         keys, values)
 
 
+def hoarding(cache, q, k, v, window):
+    output, (keys, values) = RIGHT["step"](cache, q, k, v, window)
+    if cache is not None:
+        keys = torch.cat([cache[0], k[:, None]], dim=1)
+        values = torch.cat([cache[1], v[:, None]], dim=1)
+    return output, (keys, values)
+
+
+def count_of_row_0(probs, p):
+    count = (RIGHT["keep_top_p"](probs[:1], p) > 0).sum().item()
+    return RIGHT["keep_top_k"](probs, count)
+
+
+def must_answer(network, height, width):
+    answer = network(torch.randn(1, 1, height, width).double())
+    return bool(answer.std() > 0 and RIGHT["is_causal"](network, height,
+                                                        width))
+
+
+def of_table_0(function):
+    return lambda first, tables: function(first, tables[:1] * len(tables))
+
+
 LINE = "seen[rows // 2, :columns // 2] = 1"
 KEEP = "before = ranked.cumsum(dim=1) - ranked"
 MOVED = "moved = centres.clone()"
@@ -154,10 +177,26 @@ WRONG = [
      "causal"),
     ("causal", changed("is_causal", "place + 1", "place"),
      "that copies the pixel to be guessed is called causal"),
+    ("causal", must_answer, "that always answers 1 is called not causal"),
+    ("causal", changed("is_causal", "[:place + 1]", "[place:place + 1]"),
+     "that turns the picture around is called causal"),
+    ("causal", changed("is_causal", "[:place + 1]",
+                       "[place // width * width:place + 1]"),
+     "that looks one row ahead is called causal"),
+    ("causal", changed("is_causal", "range(height * width)",
+                       "(0, height * width // 2, height * width - 1)"),
+     "that shows pixel 7 to pixel 4 is called causal"),
     ("causal", lambda *given: False, "the pixel before is called not causal"),
     ("causal", lambda *given: 1, "the answer is a int; True or False"),
     ("reach", changed("rows_above", "size // 2 * dilation", "size // 2"),
      "with dilation 4: you say 3 rows"),
+    ("reach", changed("rows_above", "size // 2", "(size - 1)"),
+     "one 3 x 3 layer: you say 2 rows"),
+    ("reach", changed("rows_above", "sum(", "max("),
+     "three 3 x 3 layers: you say 1 rows"),
+    ("bits_per_dimension", lambda logits, tokens:
+     torch.full((len(tokens),), math.log2(logits.shape[2])),
+     "right where all levels are equally likely"),
     ("bits_per_dimension", changed("bits_per_dimension", " / math.log(2)",
                                    ""), "these are nats"),
     ("bits_per_dimension", changed("bits_per_dimension", ".mean(", ".sum("),
@@ -174,6 +213,9 @@ WRONG = [
     ("shift", lambda tokens, start: (tokens.roll(1, 1), tokens),
      "nothing but the start"),
     ("shift", lambda tokens, start: tokens[:, :, None], "of shape"),
+    ("shift", lambda tokens, start: (torch.cat(
+        [start[:, None], tokens[:, 1:]], dim=1), tokens),
+     "what was just read?"),
     ("attention", changed("attention", "(back < 0) | ", ""),
      "places see the future"),
     ("attention", changed("attention", " | (back >= window)", ""),
@@ -182,6 +224,14 @@ WRONG = [
      "a place sees four"),
     ("attention", changed("attention", " / math.sqrt(q.shape[-1])", ""),
      "by the root of C"),
+    ("attention", changed("attention", "math.sqrt(q.shape[-1])",
+                          "q.shape[-1]"), "are divided by C"),
+    ("attention", changed("attention", "back >= window",
+                          "back >= max(1, window - 1)"), "sees only two"),
+    ("attention", changed("attention", "(back < 0) | (back >= window)",
+                          "back > 99"), "every place sees all others"),
+    ("attention", lambda q, k, v, window: k, "the numbers are not"),
+    ("cache", hoarding, "no more than window are needed"),
     ("attention", changed("attention", "dim=-1", "dim=-2"), "the softmax"),
     ("cache", in_one_list, "twice, from the same"),
     ("cache", changed("step", "[:, -window:]", ""),
@@ -200,6 +250,14 @@ WRONG = [
      "the first unknown place is number 2"),
     ("temperature", changed("with_temperature", "logits / temp",
                             "logits * temp"), "does the opposite"),
+    ("temperature", changed(
+        "with_temperature", "(logits / temperature).softmax(dim=1)",
+        "logits.softmax(dim=1) / temperature"), "not the probabilities"),
+    ("temperature", changed("with_temperature", "argmax", "argmin"),
+     "temperature 0 puts everything on the most likely token"),
+    ("temperature", changed("with_temperature", "(logits / temp",
+                            "(logits.abs() / temp"),
+     "the numbers for temperature 1.0 are not right"),
     ("temperature", changed("with_temperature", ".softmax(dim=1)", ""),
      "these are logits"),
     ("temperature", changed("with_temperature", "temperature == 0", "False"),
@@ -214,13 +272,26 @@ WRONG = [
     ("top_p", changed("keep_top_p", "before < p", "before <= p + 0.2"),
      "2 tokens are left, not 1"),
     ("top_p", spoiling, "have changed"),
+    ("top_p", count_of_row_0, "with top_p 0.8 and probabilities 0.08, 0.04, "
+     "0.88 2 tokens are left, not 1"),
     ("lloyd", lambda points, centres: centres + 1, "yours become tensor([["),
     ("top_p", changed("keep_top_p", "scatter(1, order, ranked)",
                       "copy_(ranked)"), "but not the right ones"),
     ("draw", changed("draw", "edges <= numbers", "edges < numbers"),
      "the number 0.2 draws token 0, not 1"),
     ("draw", changed("draw", "(edges <= numbers).sum(dim=1)",
-                     "(edges <= numbers).sum(dim=1) + 1"), "draws token 1"),
+                     "(edges <= numbers).sum(dim=1) + 1"),
+     "0.2 draws token 1"),
+    ("draw", changed("draw", "(edges <= numbers).sum(dim=1)",
+                     "(edges <= numbers).sum(dim=1) * 0"),
+     "0.7 draws token 0"),
+    ("draw", changed("draw", "edges <= numbers",
+                     "(edges <= numbers) & (numbers > 0)"),
+     "0.0 draws token 0, not 1"),
+    ("draw", changed("draw", "<= numbers", "<= numbers + 1e-9"),
+     "draws token 3, not 1"),
+    ("draw", changed("draw", "probs.cumsum(dim=1)",
+                     "probs[:1].cumsum(dim=1)"), "two different rows"),
     ("symbols", (changed("pack", "count - 1, -1, -1", "count"),
                  RIGHT["unpack"]), "the leftmost pixel counts most"),
     ("symbols", (RIGHT["pack"], changed("unpack", "count - 1, -1, -1",
@@ -232,6 +303,8 @@ WRONG = [
      "surer that it is an 8"),
     ("best", lambda logits, label, keep: logits[:, label].argsort()[:keep],
      "thinks little of it"),
+    ("best", lambda *given: RIGHT["best_of"](*given).flip(0),
+     "you chose [1, 3]"),
     ("patches", (changed("cut", "grid.transpose(2, 3).reshape",
                          "grid.reshape"), RIGHT["paste"]),
      "not the upper left corner"),
@@ -251,10 +324,17 @@ WRONG = [
      "is not a number"),
     ("use", lambda tokens, size: (1, RIGHT["use_of"](tokens, size)[1]),
      "the share in use is not 1"),
+    ("use", changed("use_of", "len(share) /", "(tokens.max() + 1) /"),
+     "the share in use is not 0.75"),
+    ("use", lambda tokens, size: (RIGHT["use_of"](tokens, size)[0], math.log2(
+        len(tokens.unique()))), "the entropy of [0, 0, 1, 3] is not 1.58"),
     ("decibels", lambda images, shown: 10 * math.log10(
         255 ** 2 / (images - shown).double().square().mean().item()),
      "is 246 in uint8"),
     ("decibels", changed("psnr", "255 ** 2", "1"), "the peak is 255"),
+    *(("decibels", changed("psnr", ".square()", f".clamp({end}=0).square()"),
+       "a difference of 10 everywhere is not inf dB")
+      for end in ("min", "max")),
     ("decibels", changed("psnr", "math.inf if error == 0 else", ""),
      "stops with ZeroDivisionError"),
     ("frontier", changed("on_the_curve", "sorted(points)", "points"),
@@ -267,6 +347,11 @@ WRONG = [
                RIGHT["to_corners"]), "begin at the other end"),
     ("codes", (changed("to_integers", "u > 0", "u < 0"),
                RIGHT["to_corners"]), "yours is a zero"),
+    ("codes", (changed("to_integers", "u > 0", "u >= 0"),
+               RIGHT["to_corners"]), "0 is not above 0"),
+    ("codes", (RIGHT["to_integers"], changed(
+        "to_corners", "torch.arange(length)", "torch.arange(length).flip(0)")),
+     "1 must become + - - again"),
     ("codes", (RIGHT["to_integers"], changed(
         "to_corners", " / length ** 0.5", "")), "what is their length?"),
     ("straight_through", lambda u: torch.where(u > 0, 0.5, -0.5),
@@ -284,12 +369,26 @@ WRONG = [
     ("frequencies", lambda probs, total: (probs * total).ceil().long() + 1,
      "together"),
     ("frequencies", lambda probs, total: probs * total, "int64"),
+    *(("frequencies", lambda probs, total, other=other: RIGHT["frequencies"](
+        probs, other(total)), f"together {together}")
+      for other, together in (
+          (lambda total: max(total, 100), 100),
+          (lambda total: min(total, 2 ** 16), 2 ** 16),
+          (lambda total: 2 ** round(math.log2(total)), 1024))),
+    ("frequencies", lambda probs, total: RIGHT["frequencies"](
+        torch.full_like(probs, 1 / len(probs)), total), "too far from"),
     ("coder", (RIGHT["encode"], changed("decode", ">=", ">")),
      "number [0] (from 0) comes back as another"),
     ("coder", (lambda *given: RIGHT["encode"](*given) + bytes(3),
                RIGHT["decode"]), "at most two bytes too many"),
     ("coder", (lambda symbols, tables: symbols, RIGHT["decode"]),
      "a list comes back; bytes are wanted"),
+    ("coder", (lambda symbols, tables: bytes(symbols),
+               lambda data, tables: list(data)), "40 bytes for 11.5 bits"),
+    ("coder", (of_table_0(RIGHT["encode"]), of_table_0(RIGHT["decode"])),
+     "40 bytes for 293"),
+    ("coder", (RIGHT["encode"], lambda data, tables:
+               RIGHT["decode"](data, tables) + [0]), "coded, 2 come back"),
     ("ideal", changed("ideal_bits", "log2", "log"), "these are nats"),
 ]
 
@@ -302,6 +401,51 @@ def test_a_mistake_is_named(number, capsys):
     assert getattr(check, name)(*answers) is False
     out = capsys.readouterr().out
     assert hint in out and out.count("\n") == 1
+
+
+def spoilt(answer):
+    """Like this answer, but wrong."""
+    if isinstance(answer, bool):
+        return not answer
+    if isinstance(answer, list):
+        return answer[:-1]
+    if isinstance(answer, bytes):
+        return answer + bytes(9)
+    return 0.0 if answer is math.inf else answer + 1
+
+
+def once_spoilt(names, turn, part):
+    """The right answers, but call number `turn` of them is answered wrong.
+
+    Of a pair only its first or its second part is. The list counts the calls.
+    """
+    calls = []
+
+    def wrap(function):
+        def answer(*given):
+            calls.append(function)
+            found = function(*given)
+            if len(calls) != turn:
+                return found
+            if not isinstance(found, tuple):
+                return spoilt(found)
+            return tuple(spoilt(x) if number == part else x
+                         for number, x in enumerate(found))
+        return answer
+    return [wrap(RIGHT[name]) for name in names], calls
+
+
+@each_check
+def test_no_call_is_made_in_vain(name):
+    answers, calls = once_spoilt(CHECKS[name], 0, 0)
+    assert getattr(check, name)(*answers)
+    pairs = name in ("shift", "use")
+    for turn in range(1, len(calls) + 1):
+        if (name, turn) == ("cache", 6):
+            continue  # it is only made to see whether it spoils the cache
+        for part in range(1 + pairs):
+            answers, _ = once_spoilt(CHECKS[name], turn, part)
+            assert not getattr(check, name)(*answers), (turn, part)
 
 
 def test_every_check_has_a_mistake_to_name():

@@ -22,7 +22,7 @@
 # %% [markdown]
 # # Assignment 1: masks
 #
-# Belongs to chapter 2, PixelCNN. 10 points, one to two hours.
+# Belongs to chapter 2, PixelCNN. 10 points.
 #
 # How does a network guess all pixels at once and never see an answer? You
 # write the parts that make sure of it, a test that convicts cheats, and the
@@ -248,10 +248,13 @@ def test_smooth_networks(is_causal):
         assert is_causal(lambda x: run(x, 0), height, width) is False
         assert is_causal(lambda x: run(x, 1) + x.mean(), height,
                          width) is False
+        assert is_causal(torch.zeros_like, height, width) is True
 
 # %%
 # HIDDEN
 def test_one_place_and_no_gradient(is_causal):
+    from functools import partial
+
     import torch
 
     def leak(image, place, source):
@@ -259,10 +262,10 @@ def test_one_place_and_no_gradient(is_causal):
         output.view(-1)[place] = (3 * image).round().flatten()[source]
         return output
 
-    assert is_causal(lambda x: leak(x, 7, 6), 3, 4) is True
-    assert is_causal(lambda x: leak(x, 11, 11), 3, 4) is False
-    assert is_causal(lambda x: leak(x, 0, 11), 3, 4) is False
-    assert is_causal(lambda x: leak(x, 4, 0), 3, 4) is True
+    for place in range(12):
+        for source in range(12):
+            network = partial(leak, place=place, source=source)
+            assert is_causal(network, 3, 4) is (source < place)
 
 # %% [raw]
 # # END TESTS

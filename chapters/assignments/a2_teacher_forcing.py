@@ -22,7 +22,7 @@
 # %% [markdown]
 # # Assignment 2: teacher forcing
 #
-# Belongs to chapter 3, GPT. 10 points, one to two hours.
+# Belongs to chapter 3, GPT. 10 points.
 #
 # A transformer learns all places of a picture at once and draws them one by
 # one. Both must be the same network. You write what makes it so: the shift,

@@ -22,7 +22,7 @@
 # %% [markdown]
 # # Assignment 4: codebooks
 #
-# Belongs to chapter 5, Patches. 10 points, one to two hours.
+# Belongs to chapter 5, Patches. 10 points.
 #
 # A codebook turns pictures into few tokens and loses something on the way. You
 # write the scissors and the glue, the step that learns a codebook, and the

@@ -1509,7 +1509,7 @@ plt.show()
 
 # %% [markdown]
 # Where does each format become recognisable? The slider sets how many bytes a
-# file may have, and each format shows the largest of its files within them.
+# file may have, and each format shows the best of its files within them.
 # The frame is one of those rendered for this book, from a track that no model
 # was trained on. "BSQ" are the learned points of the curve below and the
 # shipped model; their pictures are what real files decode to (compressed once

@@ -191,13 +191,18 @@ def rates(files, limits, start=0):
     """A rate-distortion slider, from bytes to pictures: HTML.
 
     files: {format: [(bytes, mean squared error, image file), ...]}, where
-    an image file is the bytes of something a browser can show; limits: the
-    stops of the slider, in bytes, `start` the first to be shown.
+    an image file is the bytes of something a browser can show; one that is
+    no better than a smaller one is left out. limits: the stops of the slider,
+    in bytes, `start` the first to be shown.
     """
     still = ""
     for name, versions in files.items():
         still += f'<div data-format="{name}"><p><strong>{name}</strong></p>'
+        least = np.inf
         for size, error, blob in sorted(versions, key=lambda row: row[0]):
+            if error >= least:
+                continue
+            least = error
             words = f"{size} bytes, {measures.psnr(error):.1f} dB"
             still += (f'<div data-bytes="{size}">'
                       f'{picture(blob, f"The frame by {name}: {words}.", 2)}'

@@ -478,6 +478,13 @@ def test_a_slider_follows_the_mouse(opened):
 # Rates, switches
 
 
+def test_a_larger_file_that_is_no_better_is_left_out(files):
+    blob = files["JPEG"][0][2]
+    made = explore.rates({"A": [(30, 0.2, blob), (10, 0.2, blob),
+                                (40, 0.1, blob), (50, 0.3, blob)]}, [60]).data
+    assert re.findall(r'data-bytes="(\d+)"', made) == ["10", "40"]
+
+
 @in_a_browser
 def test_rates_show_the_largest_file_within_the_limit(opened, files):
     with opened("rates") as page:

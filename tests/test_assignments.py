@@ -17,6 +17,7 @@ NAMES = sorted(path.stem for path in
                (ROOT / "chapters" / "assignments").glob("*.py"))
 sys.path.append(str(ROOT / "book"))  # a grading process looks there, too
 assignments = importlib.import_module("assignments")
+test_check = importlib.import_module("test_check")
 
 # What is replaced in the solution, and the points that are left.
 WRONG = {
@@ -94,6 +95,38 @@ def test_right_and_empty_and_wrong_answers(built, tmp_path, name):
                 found["wrong"].items() if points != right[question]
                 and question.startswith("q")}
         assert lost == {key: str(value) for key, value in left.items()}
+
+
+@pytest.fixture(scope="module")
+def question_of(built, tmp_path_factory):
+    """{check: the file of hidden tests of its question}."""
+    questions = {}
+    for name in NAMES:
+        folder = tmp_path_factory.mktemp(name)
+        with zipfile.ZipFile(built / name / "autograder.zip") as files:
+            files.extractall(folder)
+        source = (ROOT / "chapters" / "assignments" / f"{name}.py").read_text()
+        for question, check in re.findall(
+                r"# name: (q\w+)\n.*?_ = pl\.check\.(\w+)\(", source, re.S):
+            questions[check] = folder / "tests" / f"{question}.py"
+    return questions
+
+
+@pytest.mark.parametrize("number", range(len(test_check.WRONG)), ids=[
+    f"{name}-{hint[:24]}" for name, _, hint in test_check.WRONG])
+def test_what_a_check_names_loses_points(question_of, number):
+    name, answers, _ = test_check.WRONG[number]
+    answers = answers if isinstance(answers, tuple) else (answers,)
+    found = test_check.RIGHT | dict(zip(test_check.CHECKS[name], answers,
+                                        strict=True))
+    path = question_of[name]
+    assert (assignments.score(path, found, seconds=20)
+            < assignments.read_test(path).possible)
+
+
+def test_every_question_has_a_wrong_answer(question_of):
+    assert question_of.keys() == {name for name, _, _ in test_check.WRONG}
+    assert len(set(question_of.values())) == 25
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -191,6 +224,7 @@ def test_what_goes_wrong_is_noted(tests_of_one, tmp_path, sources, points,
     assert "; ".join(notes).startswith(note)
 
 
+# To every pipe that is open, those of multiprocessing itself included.
 GARBAGE = """import os
 for number in range(3, 99):
     try:
@@ -202,14 +236,16 @@ for number in range(3, 99):
 
 
 @pytest.mark.parametrize("written", [
-    b"abc", b"\0\0\0\3abc", b'\0\0\0\x0c["points",1]'])
+    b"abc", b'\0\0\0\x0c["points",1]'])
 def test_garbage_in_the_channel_ends_one_submission(tests_of_one, tmp_path,
                                                     written):
     path = submission(tmp_path / "one.ipynb",
                       GARBAGE.replace("BYTES", repr(written)))
     points, notes = assignments.grade_one(path, tests_of_one, seconds=4)
     assert points == {} and len(notes) == 1
-    assert notes[0].startswith(("its reports cannot be read", "stopped"))
+    assert notes[0].startswith("its reports cannot be read: ")
+    path = submission(tmp_path / "next.ipynb", ANSWER)
+    assert assignments.grade_one(path, tests_of_one) == ({"q1": 2}, [])
 
 
 def test_a_note_is_short(tests_of_one, tmp_path):

@@ -92,7 +92,7 @@ _ = pl.check.temperature(with_temperature)
 def test_temperature(with_temperature):
     import torch
 
-    logits = torch.tensor([[1.0, 3, 2], [-5, 0, -700]]).double()
+    logits = torch.tensor([[-1.0, 3, 2], [-5, 0, -700]]).double()
     for heat in (0.25, 1, 3):
         ratio = (with_temperature(logits, heat)[0].log() * heat).diff()
         assert torch.allclose(ratio, logits[0].diff())

@@ -238,6 +238,8 @@ def test_sum_and_floor(frequencies):
             counts = frequencies(probs, 2 ** 24)
             assert counts.dtype == torch.int64 and counts.shape == (size,)
             assert counts.sum().item() == 2 ** 24 and counts.min() >= 1
+    for total in (60, 1000):
+        assert frequencies(probs[:9].softmax(0), total).sum().item() == total
 
 # %%
 # HIDDEN

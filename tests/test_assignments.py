@@ -165,6 +165,24 @@ def test_points_and_questions_agree(built, name):
                for number, test in enumerate(named, start=1))
 
 
+# Right for most cases; the points that are left.
+NEARLY = [
+    ("causal", test_check.changed(
+        "is_causal", "range(height * width)",
+        "(0, height * width // 2, height * width - 1)"), 1),
+    ("top_p", test_check.count_of_row_0, 1),
+    ("draw", test_check.changed("draw", "probs.cumsum(dim=1)",
+                                "probs[:1].cumsum(dim=1)"), 0),
+    ("codes", test_check.changed("to_integers", "u > 0", "u >= 0"), 1),
+]
+
+
+@pytest.mark.parametrize("name, answer, left", NEARLY)
+def test_nearly_right_is_not_right(question_of, name, answer, left):
+    found = test_check.RIGHT | {test_check.CHECKS[name][0]: answer}
+    assert assignments.score(question_of[name], found, seconds=20) == left
+
+
 def submission(path, *sources):
     nbformat.write(nbformat.v4.new_notebook(cells=[
         nbformat.v4.new_code_cell(source) for source in sources]), path)

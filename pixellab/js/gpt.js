@@ -46,13 +46,25 @@ function half(bits) {
 // array. The label num_classes stands for none.
 export function gpt({ tensors, config }) {
   const { vocabulary, grid: [rows, columns], width, layers, heads, embedding } = config;
+  const kinds = tensors["token.weight"].length / embedding; // tokens, and labels
   const places = rows * columns, part = width / heads, back = neighbours(columns, config.window);
   const lastColumns = Array.from({ length: layers }, (_, layer) =>
     transpose(tensors[`blocks.${layer}.mlp.2.weight`], width));
-  const room = (size) => new Float32Array(size), told = room(embedding * (1 + back.length));
+  const room = (size) => new Float32Array(size);
   const x = room(width), normed = room(width), qkv = room(3 * width), found = room(width);
   const answer = room(width), hidden = room(4 * width), scores = room(places);
-  const logits = room(vocabulary);
+  const logits = room(vocabulary), mixed = mixTokens();
+
+  // What each token, told at each distance, adds to a place: the matrix `mix` times all of
+  // them beforehand, so that a step has only to add.
+  function mixTokens() {
+    const slots = 1 + back.length, table = room(slots * kinds * width);
+    for (let slot = 0; slot < slots; slot++)
+      for (let token = 0; token < kinds; token++)
+        multiply(tensors["mix.weight"], slot * embedding, embedding, tensors["token.weight"],
+          token * embedding, table, (slot * kinds + token) * width, width, slots * embedding);
+    return table;
+  }
 
   function add(values, at = 0, times = 1) {
     for (let i = 0; i < width; i++) x[i] += values[at + i] * times;
@@ -103,12 +115,12 @@ export function gpt({ tensors, config }) {
     return (token) => {
       if (token !== undefined) tokens.push(token);
       const place = tokens.length, column = place % columns, row = (place - column) / columns;
+      x.set(tensors["mix.bias"]);
       [0, ...back].forEach((distance, slot) => { // the label, then known tokens
         const known = distance > 0 && distance <= place;
-        const at = (known ? tokens[place - distance] : vocabulary + label) * embedding;
-        told.set(tensors["token.weight"].subarray(at, at + embedding), slot * embedding);
+        const token = known ? tokens[place - distance] : vocabulary + label;
+        add(mixed, (slot * kinds + token) * width);
       });
-      linear("mix", told, x);
       add(tensors["row.weight"], row * width);
       add(tensors["column.weight"], column * width);
       caches.forEach((cache, layer) => {

@@ -23,6 +23,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -114,13 +115,13 @@ def run_submission(path, tests, channel, cell_seconds):
     def tell(*news):
         channel.send_bytes(json.dumps(news).encode())
 
+    shell = quiet_shell(tempfile.mkdtemp(dir=tests.parent))
     try:
         cells = read_cells(path)
     except Exception as error:
         tell("note", "this is no notebook: " + first_line(error))
         tell("end")
         return
-    shell = quiet_shell(tempfile.mkdtemp(dir=tests.parent))
     waiting = {test.stem: test for test in sorted(tests.glob("*.py"))}
     for number, (source, due) in enumerate(cells, start=1):
         problem = run_cell(shell, source, cell_seconds)
@@ -204,7 +205,7 @@ def grade_one(path, tests, cell_seconds=20, seconds=120):
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=run_submission,
                               args=(path, tests, sender, cell_seconds))
-    process.start()
+    start(process)
     sender.close()
     points, notes = {}, []
     try:
@@ -221,6 +222,17 @@ def grade_one(path, tests, cell_seconds=20, seconds=120):
         kill_group(process)
         receiver.close()
     return points, notes
+
+
+def start(process):
+    """Start it, again if the last submission spoilt the server of forks."""
+    for last in (False, False, True):
+        try:
+            return process.start()
+        except (EOFError, OSError):
+            if last:
+                raise
+            time.sleep(1)  # until the server has ended; a new one follows
 
 
 def listen(receiver, points, notes):

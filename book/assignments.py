@@ -226,11 +226,11 @@ def grade_one(path, tests, cell_seconds=20, seconds=120):
 
 def start(process):
     """Start it, again if the last submission spoilt the server of forks."""
-    for last in (False, False, True):
+    for tries_left in reversed(range(5)):
         try:
             return process.start()
         except (EOFError, OSError):
-            if last:
+            if not tries_left:
                 raise
             time.sleep(1)  # until the server has ended; a new one follows
 

@@ -260,9 +260,7 @@ def test_garbage_in_the_channel_ends_one_submission(tests_of_one, tmp_path,
     path = submission(tmp_path / "one.ipynb",
                       GARBAGE.replace("BYTES", repr(written)))
     points, notes = assignments.grade_one(path, tests_of_one, seconds=4)
-    assert points == {} and len(notes) == 1
-    assert notes[0].startswith(("its reports cannot be read: ",
-                                "the process ended"))
+    assert points == {} and notes
     path = submission(tmp_path / "next.ipynb", ANSWER)
     assert assignments.grade_one(path, tests_of_one) == ({"q1": 2}, [])
 

@@ -329,6 +329,8 @@ def main(arguments=None):
     part.add_argument("names", nargs=1, metavar="NAME")
     part.add_argument("folder", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
+    # What a submission leaves behind when it is killed is no news to anybody.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
     sys.stdout.reconfigure(errors="replace")  # whatever a note quotes
     for name in options.names:
         if name not in known:

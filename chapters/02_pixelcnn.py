@@ -1317,7 +1317,7 @@ pl.explore.settings(
     alt="A sheet of samples of a 3, a 5 and an 8. In the first row of each "
     "seed, temperature 0, there is hardly any ink. Further down, up to "
     "temperature 1.3, strokes grow and in the end cross where they should "
-    "not; towards the right, with lower top-p, they are fewer and thinner.")
+    "not; towards the right, with lower top-p, more and more are empty.")
 
 # %% [markdown]
 # What the temperature does is easiest to see many times over: a 3 at six

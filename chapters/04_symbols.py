@@ -1409,9 +1409,9 @@ widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 pl.explore.settings(
     model, x_valid[1], int(y_valid[1]), labels=[2, 3, 5, 8], seeds=3,
     alt="A sheet of samples of a 2, a 3, a 5 and an 8, black and white. At "
-    "temperature 0, in the first row of each seed, all seeds show the same "
-    "four. With the temperature the shapes vary and get ragged; towards the "
-    "right, with lower top-p, they are plainer, and some are blobs or dashes.")
+    "temperature 0, in the first row of each seed, nothing is drawn. With the "
+    "temperature digits appear, vary and get ragged; towards the right, with "
+    "lower top-p, they are plainer, and some are blobs or dashes.")
 
 # %% [markdown]
 # And the pool? Eight 2s are kept of 8, 16 and 64 drawn ones, and in the last

@@ -1586,8 +1586,8 @@ pl.explore.settings(
     model, x_valid[1], int(y_valid[1]), labels=[2, 3, 5, 8], seeds=3,
     top_ks=(1, 2, 5, 10, 50),
     alt="A sheet of samples of a 2, a 3, a 5 and an 8. At temperature 0, in "
-    "the first row of each seed, all seeds show the same four plain digits. "
-    "With the temperature they vary, and at 1.3 some fall into pieces; "
+    "the first row of each seed, all seeds show the same four, the 2 a mere "
+    "dash. With the temperature they vary, and at 1.3 some fall into pieces; "
     "towards the right, with lower top-p, they are plainer.")
 
 # %% [markdown]

@@ -1466,8 +1466,8 @@ widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 # %% [markdown]
 # On a page there is no kernel. The knobs below need none: samples that were
 # drawn beforehand, and under them one guess of the network, which your browser
-# filters as we do. Top-k is there, too. Find a token where top-p 0.9 keeps
-# three levels, and another where it keeps dozens. A fixed $k$ cannot do both.
+# filters as we do. Top-k is there, too. At which token does top-p 0.9 keep the
+# fewest levels, and at which the most? A fixed $k$ cannot do both.
 
 # %%
 pl.explore.settings(

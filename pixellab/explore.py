@@ -114,13 +114,16 @@ def draw_settings(model, settings, labels, seeds):
 
 def guesses(model, tokens, label, places):
     """Of each of `places` equal stretches of tokens (1, T) the place where
-    the model is least certain: (pictures, what `guess` says of it)."""
+    the model is least certain, or by turns half as uncertain (in nats):
+    (pictures, what `guess` says of it)."""
     device = next(model.prior.parameters()).device
     labels = model.label_tensor(None if label is None else [label], 1)
     logits = model.prior(tokens.to(device), labels.to(device))[0].float().cpu()
     doubt = torch.distributions.Categorical(logits=logits).entropy()
-    chosen = [int(part[doubt[part].argmax()])
-              for part in torch.arange(len(logits)).chunk(places)]
+    chosen = []
+    for number, part in enumerate(torch.arange(len(logits)).chunk(places)):
+        goal = doubt[part].max() / (1 + number % 2)
+        chosen.append(int(part[(doubt[part] - goal).abs().argmin()]))
     return zip(*[guess(model, tokens, logits[place], place)
                  for place in chosen], strict=True)
 
@@ -156,8 +159,8 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
 
     Draws images of `labels` at each pair of temperature and top_p, from
     `seeds` seeds. Shows as well what the model says at some `places` of one
-    image (H, W[, 3]) with that label, the most uncertain ones here and there:
-    the logits go along, and the reader's browser filters them as
+    image (H, W[, 3]) with that label, more and less uncertain ones: the
+    logits go along, and the reader's browser filters them as
     `sampling.probabilities` does (with top_ks, too, if there are any).
     temperatures rise; alt describes the sheet of samples.
     """

@@ -173,15 +173,16 @@ def test_settings_are_drawn_as_the_model_samples(labels, classes):
     assert len(drawn.flatten(0, 2).unique(dim=0)) > 6  # they do differ
 
 
-def test_places_are_where_the_model_doubts_most(patches, digit, pieces):
+def test_places_are_where_the_model_doubts_much_and_less(patches, digit,
+                                                         pieces):
     tokens = patches.tokenizer.encode(digit[None])
     with torch.no_grad():
         logits = patches.prior(tokens, torch.tensor([3]))[0]
     doubt = -(logits.softmax(1) * logits.log_softmax(1)).sum(1).numpy()
-    for part, place in zip(np.array_split(doubt, 3), places(pieces),
-                           strict=True):
-        at = number(place)
-        assert doubt[at] == part.max()
+    for i, (part, place) in enumerate(zip(
+            np.array_split(doubt, 3), places(pieces), strict=True)):
+        at, goal = number(place), part.max() / (1, 2, 1)[i]
+        assert abs(doubt[at] - goal) <= abs(part - goal).min() + 1e-6
         assert np.array_equal(place["logits"], logits[at].numpy())
         assert place["top"] == logits[at].argsort(descending=True)[
             :12].tolist()

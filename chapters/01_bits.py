@@ -20,9 +20,9 @@
 # smaller the file.
 #
 # This chapter takes the paragraph at its word. We build guessers that only
-# count, no network yet. We measure them in bits. Then we write some 50
-# lines of code that turn their guesses into real bytes and the bytes back into the
-# digit, and race them against PNG, WebP, zlib and xz.
+# count, no network yet. We measure them in bits. Then we write a coder that
+# turns their guesses into real bytes, and the bytes back into the digit, and
+# race it against PNG, WebP, zlib and xz.
 #
 # At the end you will know what every number in this book means: what a bit
 # of surprise is, why fewer bits make both a smaller file and a better
@@ -43,8 +43,8 @@ import numpy as np
 import matplotlib.pyplot as plt
 
 pl.figures.style()
-scale = pl.scale(quick="20 seconds", colab="40 seconds",
-                 release="two minutes")
+scale = pl.scale(quick="half a minute", colab="two minutes",
+                 release="several minutes")
 
 # %% [markdown]
 # ## A guessing game
@@ -93,9 +93,9 @@ plt.show()
 #
 # ## What is a bit?
 #
-# A **bit** is one yes-or-no answer. Among 8 equally likely values, three
-# answers find the right one: $\log_2 8 = 3$ bits. A value of probability $p$
-# is as surprising as one of $1/p$ equally likely ones. So it costs
+# A **{term}`bit`** is one yes-or-no answer. Among 8 equally likely values,
+# three answers find the right one: $\log_2 8 = 3$ bits. A value of probability
+# $p$ is as surprising as one of $1/p$ equally likely ones. So it costs
 #
 # $$
 # \text{surprise} = \log_2 \frac{1}{p} = -\log_2 p \quad \text{bits.}
@@ -128,7 +128,7 @@ plt.show()
 # ## Entropy, and the price of a wrong belief
 #
 # Suppose values really come with probabilities $q$, and the model believes
-# $p$. The average cost is the **cross-entropy**
+# $p$. The average cost is the **{term}`cross-entropy`**
 #
 # $$
 # H(q, p) = -\sum_v q(v) \log_2 p(v).
@@ -160,10 +160,10 @@ axis.set(xlabel="believed probability of ink", ylabel="bits a pixel",
 plt.show()
 
 # %% [markdown]
-# The best belief is the truth. Its cost $H(q) = H(q, q)$ is the **entropy**:
-# no belief, hence no code, is cheaper on average. Everything above it is
-# waste, called the KL divergence. So *lowering the cross-entropy* and
-# *learning how the data really are* are the same thing
+# The best belief is the truth. Its cost $H(q) = H(q, q)$ is the
+# **{term}`entropy`**: no belief, hence no code, is cheaper on average.
+# Everything above it is waste, called the {term}`KL divergence`. So *lowering
+# the cross-entropy* and *learning how the data really are* are the same thing
 # {cite}`shannon1948,mackay2003`. Every network in this book is trained by
 # lowering exactly this number.
 #
@@ -178,9 +178,9 @@ plt.show()
 # -\log_2 p(x) = \sum_i -\log_2 p(x_i \mid x_{<i}).
 # $$
 #
-# This is no approximation. Is that so? Take pairs of neighbouring pixels,
-# each cut to four levels, and compare the cost of the pair with the two
-# costs, one after the other.
+# This is the {term}`chain rule`, and it is no approximation. Is that so? Take
+# pairs of neighbouring pixels, each cut to four levels, and compare the cost
+# of the pair with the two costs, one after the other.
 
 # %%
 few = train[::10]
@@ -294,7 +294,7 @@ def bits(model, images):
 # Is the model honest: do its probabilities sum to 1? And where in the picture
 # are the expensive pixels?
 
-# %% mystnb={"image": {"alt": "Two maps of 28 by 28 pixels. Left: the average training digit, a soft blob. Right: the average cost of each position in bits under the independent model: almost zero at the border, six and more bits in the middle."}}
+# %% mystnb={"image": {"alt": "Two maps of 28 by 28 pixels. Left: the average training digit, a soft blob. Right: the average cost of each position in bits under the independent model: almost zero at the border, about five bits in the middle."}}
 uniform = CountingModel([]).fit(train)
 independent = CountingModel([position]).fit(train)
 assert np.allclose(beliefs(independent, valid[:2]).sum(axis=-1), 1)
@@ -409,8 +409,8 @@ plt.show()
 
 # %% [markdown]
 # Not even the pixel `start` itself notices: its context ends just before it.
-# That property is called **causal**, and we will test it on every network to
-# come.
+# That property is called **{term}`causal`**, and we will test it on every
+# network to come.
 #
 # Now count. Each model backs off to the one before it: six neighbours to
 # four, four to two, two to the position. They share their tables, so one
@@ -461,7 +461,7 @@ for i, value in enumerate(results.values()):
 #
 # Six neighbours, and nothing but counting: {glue:text}`context_bpp` bits a
 # pixel. (The bins and the strength $s$ were chosen by looking at validation
-# digits; the test digits, never looked at, are for the end of the book.)
+# digits. Nothing in this book is chosen on the test digits.)
 #
 # ## The game again
 #
@@ -545,9 +545,9 @@ plt.show()
 # %% [markdown]
 # Noise, a blob, scribbles. The six-neighbour model has learned what *ink* is
 # like: bright inside, soft at the rim, with long smooth edges. It has no idea
-# of digits, for nobody can see a digit through a hole of six pixels. Its bits say the same:
-# every bit by which a later model is cheaper is something it knows and this
-# one does not.
+# of digits, for nobody can see a digit through a hole of six pixels. Its bits
+# say the same: every bit by which a later model is cheaper is something it
+# knows and this one does not.
 #
 # Why not simply look at more? Each further neighbour, cut into eight bins,
 # makes eight times as many contexts. Let us watch what that does, with few
@@ -670,11 +670,11 @@ plt.show()
 # enough. So **the length of the file is the cost of the message**. Fractions
 # of bits are not lost; they add up inside the width.
 #
-# With exact fractions the numbers grow with every pixel. A **range coder**
-# {cite}`martin1979,witten1987` does the same with whole numbers of fixed
-# size. It keeps only the window of the number that can still change, 48 bits
-# wide, and writes the leading byte to the file as soon as the interval has
-# become narrow enough.
+# With exact fractions the numbers grow with every pixel. A
+# **{term}`range coder`** {cite}`martin1979,witten1987` does the same with
+# whole numbers of fixed size. It keeps only the window of the number that can
+# still change, 48 bits wide, and writes the leading byte to the file as soon
+# as the interval has become narrow enough.
 #
 # One thing can go wrong. While `low` grows, it may spill over the top of its
 # window, after leading bytes have been written. As with a pencil, we then
@@ -948,7 +948,7 @@ assert abs(ours[1] - promised) < 0.1  # nothing, in an archive
 assert all(ours[0] < other[0] and ours[1] < other[1]
            for other in list(race.values())[:4])
 
-# %% mystnb={"image": {"alt": "Bar chart of bits a pixel for PNG, WebP, zlib, xz and our counting model, one by one in grey and as one archive in blue. The four rivals need much less in an archive than one by one. The counting model has the shortest bars, and both are of the same length."}}
+# %% mystnb={"image": {"alt": "Bar chart of bits a pixel for PNG, WebP, zlib, xz and our counting model, one by one in grey and as one archive in blue. The four rivals need much less in an archive than one by one. The counting model has the shortest bars, and the two are nearly of the same length."}}
 figure, axis = plt.subplots(figsize=(6.8, 3))
 places = np.arange(len(race))  # one pair of bars a rival
 for shift, column, colour, label in (
@@ -1018,8 +1018,9 @@ plt.show()
 # The threshold digit has clean rims. The drawn ones are ragged, because every
 # grey pixel tossed a coin. And **no model can predict a coin**. How many bits
 # are coins alone? A pixel of grey $g$ is a coin of probability $g/255$, and
-# we know its entropy. Sum it over the digit. (The literature gives nats here,
-# natural logarithms: 1 nat = 1.44 bits. So do we, for once.)
+# we know its entropy. Sum it over the digit. (The literature gives
+# {term}`nats <nat>` here, natural logarithms: 1 nat = 1.44 bits. So do we,
+# wherever digits are binarised.)
 
 # %%
 chance = valid / 255  # (2000, 28, 28): probability of white
@@ -1135,9 +1136,9 @@ for kind in kinds:
 # The same holds for published numbers. On static digits (test set) PixelCNN
 # has 81.30 and PixelRNN 79.20 nats {cite}`oord2016pixelrnn`. On dynamic ones a
 # locally masked PixelCNN, averaged over eight orders of reading, has 77.56
-# {cite}`jain2020`. Which is better? From these numbers nobody can tell. **A number on binarised digits without the
-# name of its binarisation says nothing**. In this book the three never share a
-# column.
+# {cite}`jain2020`. Which is better? From these numbers nobody can tell. **A
+# number on binarised digits without the name of its binarisation says
+# nothing**. In this book the three never share a column.
 #
 # ## What we have
 #
@@ -1221,7 +1222,7 @@ plt.show()
 # after the error the decoder reads bits that mean nothing to it, and *random
 # bits through a decoder are samples from the model*. Compare them with the
 # six-neighbour samples above. A good compressor leaves no bit unused, so no
-# file looks wrong. That is why real formats add a checksum.
+# file looks wrong. That is why real formats add a {term}`checksum`.
 #
 # ```{solution-end}
 # ```
@@ -1329,12 +1330,13 @@ above = np.flatnonzero(so_far >= race["xz"][1] / 98)
 pl.glue("adaptive_when", f"{above[-1] + 1:,}")
 
 # %% [markdown]
-# After {glue:text}`adaptive_when` digits its mean stays below what xz needs for
-# the whole archive, and at the end it is {glue:text}`adaptive_bpp` bits a
+# After {glue:text}`adaptive_when` digits its mean stays below what xz needs
+# for the whole archive, and at the end it is {glue:text}`adaptive_bpp` bits a
 # pixel, the first clueless digits included, against
-# {glue:text}`xz_archive_bpp` for xz. So the advantage is not only training: knowing that a pixel has a neighbour *above*
-# beats a compressor that sees one long row of bytes. (Costs here are the
-# model's; the range coder adds less than a byte to the archive.)
+# {glue:text}`xz_archive_bpp` for xz. So the advantage is not only training:
+# knowing that a pixel has a neighbour *above* beats a compressor that sees one
+# long row of bytes. (Costs here are the model's; the range coder adds at most
+# a byte to the archive.)
 #
 # ```{solution-end}
 # ```

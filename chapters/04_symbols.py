@@ -14,9 +14,10 @@
 # %% [markdown]
 # # Symbols: a picture as a text
 #
-# Chapters 2 and 3 drew a digit in 784 steps, one for each pixel. Most of the
-# steps drew paper next to paper. The guesser was not to blame: it was asked
-# 784 times, so it answered 784 times.
+# {doc}`Chapter 2 <02_pixelcnn>` and {doc}`chapter 3 <03_gpt>` drew a digit in
+# 784 steps, one for each pixel. Most of the steps drew paper next to paper.
+# The guesser was not to blame: it was asked 784 times, so it answered 784
+# times.
 #
 # Nobody reads a book letter by letter either. So this chapter leaves the
 # guesser of chapter 3 as it is and changes the question: what if a
@@ -61,7 +62,8 @@ from pixellab.priors import gpt
 from pixellab.tokenizers.symbols import Symbols
 
 pl.figures.style()
-scale = pl.scale(quick="a minute", colab="3 minutes", release="20 minutes")
+scale = pl.scale(quick="a minute", colab="10 minutes",
+                 release="half an hour")
 x_train, y_train = pl.data.mnist("train")
 x_valid, y_valid = pl.data.mnist("valid")
 
@@ -206,10 +208,10 @@ print("same:", as_text(tokens[0].tolist(), int(y_valid[example])) == text)
 # ten digits and the bracket have codes below 58, so no symbol can be mistaken
 # for a class or for the end.
 #
-# Try it. Each line of the text below is a row of the image. Type over a symbol,
-# or turn a pixel over by clicking it (or with the arrow keys and the space
-# bar). What must you type for six pixels of ink, and what for a single one at
-# the right end?
+# Try it. Each line of the text below is a row of the image. Type over a
+# symbol, or turn a pixel over by clicking it (or with the arrow keys and the
+# space bar). What must you type for six pixels of ink, and what for a single
+# one at the right end?
 
 # %%
 pl.explore.symbols(tokenizer, tokens[0])
@@ -345,9 +347,9 @@ pl.glue("symbols_rare", rare)
 #
 # That is already worth something. Raw, a digit is 900 pixels of one
 # {term}`bit`. Suppose a model knows these shares and nothing else. With the
-# {term}`range coder` of chapter 1, which need not spend whole bits, a symbol
-# then costs its {term}`entropy`, {glue:text}`symbols_entropy` bits on average.
-# No code can do with less {cite}`shannon1948`. A digit costs
+# {term}`range coder` of {doc}`chapter 1 <01_bits>`, which need not spend whole
+# bits, a symbol then costs its {term}`entropy`, {glue:text}`symbols_entropy`
+# bits on average. No code can do with less {cite}`shannon1948`. A digit costs
 # {glue:text}`symbols_independent` bits: 150 symbols, each guessed as if it
 # stood alone. (MNIST, 30 x 30, rounded, as everything in this chapter.)
 #
@@ -639,7 +641,7 @@ def constrain(logits, place):
 
 
 # %% [markdown]
-# That is **constrained decoding**: a {term}`logit` of $-\infty$ is a
+# That is **{term}`constrained decoding`**: a {term}`logit` of $-\infty$ is a
 # probability of zero, and what has probability zero is never drawn. The
 # guesser need not agree. It is not asked.
 
@@ -778,8 +780,8 @@ plt.show()
 #
 # The network of chapter 3 takes tokens of any vocabulary on any grid. Nothing
 # in it has to change: 64 symbols instead of 256 levels, 30 x 5 places instead
-# of 28 x 28. A small one learns here, from few digits. How soon does it beat
-# the counts, which have seen all of them?
+# of 28 x 28. A small one learns here, from few digits, on the CPU. How soon
+# does it beat the counts, which have seen all of them?
 
 # %%
 def six_bits_at(net, seed=3):
@@ -848,11 +850,11 @@ pl.glue("symbols_train_count", f"{len(tokens_train):,}")
 #
 # ### Two faults to avoid
 #
-# A usual recipe for a transformer of a task of this size: 8 layers with 8
-# heads, 256 wide, for 152 characters, trained by Adam with rate $10^{-4}$,
-# batches of 128 and dropout 0.1. It is our choice of something to compare
-# with, not a number from a paper. Two details of such a program deserve a
-# look, since both are easy to get wrong.
+# What would one try first? Say 8 layers with 8 heads, 256 wide, for 152
+# characters, trained by Adam with rate $10^{-4}$, batches of 128 and dropout
+# 0.1. We call it the usual recipe below: it is our choice of something to
+# compare with, not a number from a paper. Two details of such a program
+# deserve a look, since both are easy to get wrong.
 #
 # **Windows that begin anywhere.** Programs that learn from books cut windows
 # of fixed length out of one long text, beginning anywhere. Our file is one
@@ -864,8 +866,8 @@ pl.glue("symbols_train_count", f"{len(tokens_train):,}")
 # Digits have beginnings: every line that our networks read begins at its
 # class.
 #
-# **A loss on digits that were trained on.** We saw what that is worth:
-# the counts of order 5 claimed {glue:text}`symbols_by_heart` bits on their own
+# **A loss on digits that were trained on.** We saw what that is worth: the
+# counts of order 5 claimed {glue:text}`symbols_by_heart` bits on their own
 # digits and needed {glue:text}`symbols_text5` for others. No network was
 # trained on the validation digits; they only choose the epoch that is kept.
 #
@@ -956,12 +958,12 @@ assert valid_bits < counted < independent < 900
 # ### What the change of picture does
 #
 # Black-and-white digits are usually **thresholded** at 128 with their 28 x 28
-# pixels. Ours were resized to 30 x 30 and **rounded**. Are those easier or
-# harder to guess? To see that, one and the same coder must be run on both.
-# Ours counts: for each pixel, how often was it white after the same values of
-# the 14 pixels before it? It is not told the class. (The *static* binarisation
-# of {ref}`binarisations` has no labels, and its pixels are drawn by lot: a
-# third kind of picture, with no place in this comparison.)
+# pixels. Ours were resized to 30 x 30 and **rounded**. Which are easier to
+# guess? To see that, one and the same coder must be run on both. It counts:
+# for each pixel, how often was it white after the same values of the 14 pixels
+# before it? It is not told the class. (The *static* binarisation of
+# {ref}`binarisations` has no labels, and its pixels are drawn by lot: a third
+# kind of picture, with no place in this comparison.)
 
 # %%
 around = [(0, 1), (0, 2), (0, 3), (1, -2), (1, -1), (1, 0), (1, 1), (1, 2),
@@ -1015,7 +1017,7 @@ pl.glue("symbols_change", f"{abs(change):.0f} % "
 # | the network, class told | | {glue:text}`symbols_valid` |
 #
 # The same coder needs {glue:text}`symbols_change` bits for the resized and
-# rounded picture: so much does the change of picture do by itself. The rest of
+# rounded picture: that much the change of picture does by itself. The rest of
 # the way down the right column is guessing, from more digits and with the
 # class told. Numbers of different columns must not be compared, and that holds
 # all the more for the grey digits of chapters 2 and 3: most of the difference
@@ -1044,7 +1046,7 @@ print(f"gpt: {pixel_seconds:.1f} s")
 # %% [markdown]
 # And what does {term}`temperature` do here? Twenty digits at each of three:
 
-# %% mystnb={"image": {"alt": "Six rows of ten black-and-white samples for the classes 0 to 9, two rows for each of three temperatures. At 0.8 the strokes are smooth and most can be read, but one 5 is only a dash; at 1.0 a few shapes are odd; at 1.2 some strokes break up into ragged pieces and specks."}}
+# %% mystnb={"image": {"alt": "Six rows of ten black-and-white samples for the classes 0 to 9, two rows for each of three temperatures. At 0.8 the strokes are smooth and most can be read, but the 5s are little more than a dash; at 1.0 a few shapes are odd; at 1.2 some strokes break up into ragged pieces and specks."}}
 by_heat = [model.sample(labels=labels[:20], temperature=heat)
            for heat in (0.8, 1.0, 1.2)]
 pl.figures.grid(torch.cat(by_heat), columns=10, titles=list("0123456789"),
@@ -1056,11 +1058,11 @@ pl.glue("symbols_seconds", f"{text_seconds:.1f}")
 pl.glue("symbols_gpt_seconds", f"{pixel_seconds:.1f}")
 
 # %% [markdown]
-# 32 digits take {glue:text}`symbols_seconds` seconds on one core of the
-# machine that made this page, and the GPT of chapter 3 takes
-# {glue:text}`symbols_gpt_seconds`. There are fewer steps, and each has fewer
-# places to look back at. It is not a free gain: these digits have two levels.
-# `make bench` has the full comparison.
+# 32 digits take {glue:text}`symbols_seconds` seconds on the machine that made
+# this page, and the GPT of chapter 3 takes {glue:text}`symbols_gpt_seconds`.
+# There are fewer steps, and each has fewer places to look back at. It is not a
+# free gain: these digits have two levels. `make bench` has the full
+# comparison.
 #
 # The row labels are temperatures. A low one takes away specks and ragged
 # edges. It does not mend a shape that began wrong. We take 0.8 from here on,
@@ -1176,10 +1178,10 @@ plt.show()
 # ### Who may grade?
 #
 # Are the chosen digits better? One cannot ask the reranker: it chose what it
-# likes, so it likes what it chose. The **judge** of chapter 3 is another
-# network that learned from other digits, and nothing was ever chosen by it. We
-# ask both, about the pools and about what was kept. How well do they read real
-# digits, written as symbols?
+# likes, so it likes what it chose. The **{term}`judge`** of chapter 3 is
+# another network that learned from other digits, and nothing was ever chosen
+# by it. We ask both, about the pools and about what was kept. How well do they
+# read real digits, written as symbols?
 
 # %%
 judge = pl.classify.load("judge")
@@ -1238,13 +1240,16 @@ assert np.ptp(list(read_share.values())) < 8  # hardly a difference
 pl.glue("symbols_heat_draws", len(more))
 for heat, value in read_share.items():
     pl.glue(f"symbols_heat_{10 * heat:.0f}", f"{value:.1f}")
+right = read_share[1.0] / 100
+pl.glue("symbols_heat_chance",
+        f"{200 * (right * (1 - right) / len(more)) ** 0.5:.1f}")
 
 # %% [markdown]
 # {glue:text}`symbols_heat_8` % at 0.8, {glue:text}`symbols_heat_10` % at 1.0
 # and {glue:text}`symbols_heat_12` % at 1.2. With
-# {glue:text}`symbols_heat_draws` draws, two or three points more or less are
-# chance. So the judge hardly prefers any of the three: 0.8 buys smoother
-# strokes, not more digits that can be read.
+# {glue:text}`symbols_heat_draws` draws, up to {glue:text}`symbols_heat_chance`
+# points more or less are chance. So the judge hardly prefers any of the three:
+# 0.8 buys smoother strokes, not more digits that can be read.
 #
 # ### What it costs
 #
@@ -1401,9 +1406,9 @@ choose_again()
 widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 
 # %% [markdown]
-# On a page there is no kernel. Two of the knobs work without one, and one guess
-# of the network with them. The bars are the likeliest symbols, drawn as their
-# six pixels. Where a stroke begins there are many; inside it, few.
+# On a page there is no kernel. Two of the knobs work without one, and one
+# guess of the network with them. The bars are the likeliest symbols, drawn as
+# their six pixels. Where a stroke begins there are many; inside it, few.
 
 # %%
 pl.explore.settings(
@@ -1595,7 +1600,7 @@ plt.show()
 # The 64 symbols were our decision. Most of them hardly ever occur, and none
 # can say grey. Six pixels in a row is not what pen strokes are made of. What
 # if the vocabulary itself were learned from pictures? That is the next
-# question.
+# question: {doc}`05_patches`.
 #
 # ## Further reading
 #

@@ -110,9 +110,9 @@ def test_temperature(with_temperature):
 # ## 2. Top-k (1 point)
 #
 # Keep the `k` most likely tokens of each row of `probs` (B, V), put the others
-# to zero, and let the rest add up to 1 again. If there are fewer than `k`,
-# keep all. Return a new tensor. (No two probabilities of a row are equal, here
-# and in the next question.)
+# to zero, and scale what is kept so that it adds up to 1. If there are fewer
+# than `k`, keep all. Return a new tensor. (No two probabilities of a row are
+# equal, here and in the next question.)
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -168,8 +168,8 @@ def test_top_k(keep_top_k):
 # A fixed `k` is too many where the network is sure, and too few where it is
 # not. Top-p keeps the *smallest* set of most likely tokens whose probabilities
 # together reach `p`. The set is never empty: if the first token alone reaches
-# `p`, it stays, alone. Zeros for the others, the rest adds up to 1, and a new
-# tensor comes back.
+# `p`, it stays, alone. The others become zero, what is kept is scaled to add
+# up to 1, and a new tensor comes back.
 
 # %% [raw]
 # # BEGIN QUESTION

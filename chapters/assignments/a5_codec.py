@@ -25,7 +25,7 @@
 # Belongs to chapter 6, BSQ. 10 points.
 #
 # From a vector of signs to a file and back. You write the number that the
-# signs are, a gradient that passes a step, probabilities made of whole
+# signs stand for, a gradient that passes a step, probabilities made of whole
 # numbers, and a coder that wastes less than two bytes.
 #
 # Fill in the dots. After each question a cell checks your answer on a few
@@ -193,11 +193,11 @@ def test_backwards(straight_through):
 # ## 3. Whole numbers for probabilities (2 points)
 #
 # A decoder must find exactly the probabilities of the encoder, so a coder
-# works with whole numbers. Turn `probs` (V,), float64, into `total` shared
-# numbers: int64 (V,), each at least 1 (what has none cannot be coded),
-# together exactly `total`, and as close to the probabilities as that allows,
-# up to a few units. V is far smaller than total. In the package total is
-# $2^{24}$.
+# works with whole numbers. Share out `total` among the V tokens: turn `probs`
+# (V,), float64, into int64 (V,), each at least 1 (what has none cannot be
+# coded), together exactly `total`, and as close to the probabilities as that
+# allows, up to a few units. V is far smaller than total. In the package total
+# is $2^{24}$.
 
 # %% [raw]
 # # BEGIN QUESTION
@@ -278,7 +278,7 @@ def test_close_to_the_probabilities(frequencies):
 # at each table finds the symbol in whose part the fraction lies.
 #
 # `tables` is a list of lists of whole numbers, one for each symbol; `symbols`
-# is a list. The cost may be at most two bytes above the ideal.
+# is a list. The file may be at most two bytes longer than the ideal.
 
 # %% [raw]
 # # BEGIN QUESTION

@@ -124,3 +124,14 @@ def test_the_package_has_lower_bounds_only():
 def test_weights_are_small():
     files = (ROOT / "pixellab" / "weights").glob("*")
     assert sum(path.stat().st_size for path in files) <= 20 * MIB
+
+
+def test_the_pictures_of_the_readme_are_there_and_small():
+    readme = (ROOT / "README.md").read_text()
+    pictures = dict(re.findall(r"!\[([^]]+)\]\((book/[^)]+)\)", readme))
+    assert len(pictures) == 2
+    for alt, name in pictures.items():
+        limit = 400_000 if name.endswith(".gif") else 250_000
+        assert len(alt) > 60 and (ROOT / name).stat().st_size <= limit
+    for link in re.findall(r"\]\(([^):]+)\)", readme):
+        assert (ROOT / link).exists(), link

@@ -25,12 +25,13 @@
 # p(x) = \prod_{i=1}^{D} p(x_i \mid x_1, \dots, x_{i-1}),
 # $$
 #
-# and its cost in bits is the sum of what the guesses cost. Chapter 1 guessed
-# with tables of counts. A table cannot look far: ten grey pixels have
-# $256^{10} = 2^{80}$ different values, and a table learns about each of them
-# separately. In this chapter the guesser is a convolutional network, the
-# **PixelCNN** {cite}`oord2016pixelrnn`. It can look at everything that came
-# before, and what it learns in one place serves in all others.
+# and its cost in bits is the sum of what the guesses cost.
+# {doc}`Chapter 1 <01_bits>` guessed with tables of counts. A table cannot look
+# far: ten grey pixels have $256^{10} = 2^{80}$ different values, and a table
+# learns about each of them separately. In this chapter the guesser is a
+# convolutional network, the **PixelCNN** {cite}`oord2016pixelrnn`. It can look
+# at everything that came before, and what it learns in one place serves in all
+# others.
 #
 # One question runs through the chapter. A convolution looks in all directions.
 # How do we build a network of convolutions that makes all 784 guesses at once
@@ -81,7 +82,9 @@ _ = torch.manual_seed(0)
 # pixels, each one of 256 levels, 0 for paper and 255 for ink. A model for them
 # takes longer to train than you want to wait, so the book brings one along. To
 # watch one learn, we also make a smaller version: each pixel the mean of a 2 x
-# 2 square, rounded to one of 4 levels.
+# 2 square, rounded to one of 4 levels. The {term}`tokenizer` `Pixels` writes a
+# picture as whole numbers in the order of reading, its {term}`tokens <token>`,
+# and makes a picture of them again.
 
 # %%
 x_train, y_train = pl.data.mnist("train")
@@ -235,7 +238,8 @@ def show_sight(axis, gradient, title, row=10, column=7):
 
 
 # %% [markdown]
-# How does the field of view grow with the number of layers?
+# How does this field of view, the {term}`receptive field`, grow with the
+# number of layers?
 
 # %% mystnb={"image": {"alt": "Four squares of 15 by 15 pixels, for 1, 2, 5 and 12 layers. The blue area grows upward and to the left, but an orange wedge to the upper right of the black pixel is still there after 12 layers."}}
 figure, axes = plt.subplots(1, 4, figsize=(8, 2.2))
@@ -249,13 +253,13 @@ pl.glue("pixelcnn_blind", blind)
 
 
 # %% [markdown]
-# No future is seen, good. But after twelve layers
-# {glue:text}`pixelcnn_blind` earlier pixels are still orange: the **blind
-# spot**. More layers never help. To move one step to the right, news has to
-# pass through a kernel cell on the right, and those exist only in the rows
-# above: a 3 x 3 kernel goes one step right for each step down. A pixel three
-# columns to the right and one row up has no way in. Whoever draws the top bar
-# of a 7 needs exactly this pixel.
+# No future is seen, good. But after twelve layers {glue:text}`pixelcnn_blind`
+# earlier pixels are still orange: the **{term}`blind spot`**. More layers
+# never help. To move one step to the right, news has to pass through a kernel
+# cell on the right, and those exist only in the rows above: a 3 x 3 kernel
+# goes one step right for each step down. A pixel three columns to the right
+# and one row up has no way in. Whoever draws the top bar of a 7 needs exactly
+# this pixel.
 #
 # ## Two stacks
 #
@@ -399,11 +403,11 @@ plt.show()
 # %% [markdown]
 # ## A block, and the label
 #
-# A block is one layer of both stacks, with a gate in each and a residual
-# connection {cite}`he2016` around each. And the label? "Draw a 3" is a
-# sentence about the whole picture. It becomes a vector, one for each class,
-# that is added before the gates at every pixel: it biases all signals and all
-# switches.
+# A block is one layer of both stacks, with a gate in each and a
+# {term}`residual connection` {cite}`he2016` around each. And the label? "Draw
+# a 3" is a sentence about the whole picture. It becomes a vector, one for each
+# class, that is added before the gates at every pixel: it biases all signals
+# and all switches. This is {term}`conditioning`.
 #
 # There is an eleventh vector, the **null class**. While training, one label in
 # ten is replaced by it. So the same network also learns to guess without
@@ -607,12 +611,12 @@ print("outputs moved at or before the changed pixel:", early)
 #
 # ## Drawing
 #
-# And how does it draw? Walk through the pixels in order, ask for the guess, roll the
-# die, write the pixel down, go on. The simplest sampler calls the network
-# once a pixel and throws away all outputs but one. The die is a list of
-# uniform numbers, one a pixel: level $k$ is drawn if the number falls into the
-# $k$-th step of the cumulative probabilities. With the numbers fixed, a model
-# always draws the same picture.
+# And how does it draw? Walk through the pixels in order, ask for the guess,
+# roll the die, write the pixel down, go on. The simplest sampler calls the
+# network once a pixel and throws away all outputs but one. The die is a list
+# of uniform numbers, one a pixel: level $k$ is drawn if the number falls into
+# the $k$-th step of the cumulative probabilities. With the numbers fixed, a
+# model always draws the same picture.
 
 # %%
 @torch.no_grad()
@@ -732,7 +736,7 @@ pl.glue("pixelcnn_live_seconds", f"{seconds:.0f}")
 # line is what the pixels cost when each one is guessed by itself, from how
 # often each level occurs at its place.
 
-# %% mystnb={"image": {"alt": "Loss curves in bits per pixel against epochs. Training and validation loss fall together and stay close, far below the dashed line of independent pixels."}}
+# %% mystnb={"image": {"alt": "Loss curves in bits a pixel against epochs. Training and validation loss fall together and stay close, far below the dashed line of independent pixels."}}
 counts = F.one_hot(tokens_train, 4).sum(dim=0) + 1.0  # (196, 4)
 alone = -(counts / counts.sum(dim=-1, keepdim=True)).log2()
 alone = alone[torch.arange(196), tokens_valid].mean().item()
@@ -753,7 +757,7 @@ pl.glue("pixelcnn_alone_bits", f"{alone:.3f}")
 # digit with 4 levels costs {glue:text}`pixelcnn_live_bits` bits instead of
 # {glue:text}`pixelcnn_alone_bits`. What do the samples say?
 
-# %% mystnb={"image": {"alt": "Rows of ten samples, for classes 0 to 9, before training and after each epoch. The first row is noise; strokes appear after one epoch, and most digits can be read in the last row."}}
+# %% mystnb={"image": {"alt": "Rows of ten samples, for classes 0 to 9, before training and after each epoch. The first row is noise; strokes appear after one epoch, and several digits can be read in the last row."}}
 chosen = range(0, len(sheets), max(1, len(sheets) // 6))
 names = [f"epoch {epoch} " if epoch else "untrained " for epoch in chosen]
 pl.figures.grid(torch.cat([sheets[epoch] for epoch in chosen]), columns=10,
@@ -783,9 +787,11 @@ after = pl.likelihood.token_bits(small.prior, tokens_valid[:50], y_valid[:50])
 assert abs(after.mean() / before.mean() - 1) < 0.01  # stored in 16 bits
 
 # %% [markdown]
-# It does, in half the space: weights are stored as 16-bit numbers. `small` is an `ImageModel`, a tokenizer and a network in
-# one, with methods `sample`, `complete` and `bits`. The shipped ones are the
-# same kind of thing.
+# It does, in half the space: weights are stored as 16-bit numbers. `small` is
+# an `ImageModel`, a tokenizer and a network in one, with methods `sample`,
+# `complete` and `bits`. (The package calls the network the {term}`prior`, the
+# field's word for what a model believes before it has seen an image.) The
+# shipped ones are the same kind of thing.
 #
 # ## The shipped network
 #
@@ -820,7 +826,7 @@ pl.glue("pixelcnn_test_bits", f"{tested:.3f}" if tested else "not measured")
 
 # %% [markdown]
 # Should you believe a file? It also holds the bits of single validation
-# digits, spread over all classes. Scoring 64 of them takes a second, so we do
+# digits, spread over all classes. Scoring 64 of them takes a moment, so we do
 # it again.
 
 # %%
@@ -844,10 +850,12 @@ pl.glue("pixelcnn_label_gain", f"{gain:.1f}")
 # | this book's `pixelcnn`, told the label | {glue:text}`pixelcnn_bits` | {glue:text}`pixelcnn_test_bits` | {glue:text}`pixelcnn_parameters:,` | {glue:text}`pixelcnn_epochs` |
 # | UvA tutorial 12 {cite}`lippe2024` | | 0.808 | 852,160 | 150 |
 #
-# Training took {glue:text}`pixelcnn_minutes` minutes; `pixellab train pixelcnn`
-# does it again, with the loop of this chapter. And the bits are not only a
-# score: they say how long a lossless file could be. This model is one half of
-# a codec.
+# Training took {glue:text}`pixelcnn_minutes` minutes.
+# `pixellab train pixelcnn` trains such a network, with the loop of this
+# chapter and what a long run needs besides. And the bits are not only a score:
+# they say how long a {term}`lossless` file could be. This model is one half of
+# a {term}`codec`. The other half is the range coder, and
+# {doc}`chapter 6 <06_bsq>` joins the two.
 #
 # Is it an unfair advantage to be told the label? Not much of one. To name one
 # of ten labels takes $\log_2 10 = 3.3$ bits an *image*, and an ideal model
@@ -874,15 +882,16 @@ assert ones < others
 
 # %% [markdown]
 # A 1 is a short stroke, and cheap. The orange bars are the means. That a model
-# finds an image cheap does not mean that it is a *good* image: the cheapest of
-# all is an empty sheet.
+# finds an image cheap does not mean that it is a *good* image: an empty sheet
+# is cheaper than any of them.
 #
 # What can be compared with more papers is black-and-white MNIST. A second
 # shipped network, `pixelcnn-binary`, has 2 levels, no labels, and was trained
-# on *statically* binarised digits {cite}`larochelle2011`. (Chapter 1 shows
-# three ways of making digits black and white, and why their numbers must
-# never share a column. Our copy of the static set was drawn as theirs was,
-# with the same split; that it is the same to the last bit is not proven.)
+# on *statically* binarised digits {cite}`larochelle2011`. (There are three
+# ways of {ref}`making digits black and white <binarisations>`, and their
+# numbers must never share a column. Our copy of the static set was drawn as
+# theirs was, with the same split; that it is the same to the last bit is not
+# proven.)
 
 # %%
 binary = pl.load("pixelcnn-binary")
@@ -924,7 +933,7 @@ places = {"sure of paper": entropy.masked_fill(ink, 9).argmin(),
 # %% [markdown]
 # The black triangle marks the level that the pixel really has.
 
-# %% mystnb={"image": {"alt": "A digit with three small coloured frames, and three distributions over the levels 0 to 255. The sure ones have all their weight at 0 and near 255. The unsure one is spread over nearly all levels."}}
+# %% mystnb={"image": {"alt": "A digit with three small coloured frames, and three distributions over the levels 0 to 255. The sure ones have all their weight at 0 and near 255. The unsure one is spread over most levels, with more weight on the bright ones."}}
 figure, axes = plt.subplots(1, 4, figsize=(9, 2.2),
                             gridspec_kw={"width_ratios": [1.1, 1, 1, 1]})
 axes[0].imshow(digit)
@@ -1007,7 +1016,7 @@ plt.show()
 # The cost of an image is a sum over its pixels, so it can be drawn as a map:
 # how surprised was the model at each pixel?
 
-# %% mystnb={"image": {"alt": "Above six real digits, below for each a map of bits per pixel. Paper is black, the contours of the strokes glow, the inside of the strokes is darker."}}
+# %% mystnb={"image": {"alt": "Above six real digits, below for each a map of bits a pixel. Paper is black, the contours of the strokes glow, the inside of the strokes is darker."}}
 chosen = list(range(3, 63, 10))
 maps = costs[chosen].view(-1, 28, 28)
 figure, axes = plt.subplots(2, 6, figsize=(8, 3), layout="constrained")
@@ -1101,9 +1110,10 @@ plt.show()
 # %% [markdown]
 # Black is the pixel just drawn. Blue features have not moved: they can be
 # *remembered*. Orange ones have moved, but lie ahead; most of them will move
-# again before anybody asks. The next guess needs **one** of them in each layer,
-# the dark one: the horizontal feature at the next pixel. The vertical features
-# of a row can be computed all at once, when the row above is complete.
+# again before anybody asks. The next guess needs **one** of them in each
+# layer, the dark one: the horizontal feature at the next pixel. The vertical
+# features of a row can be computed all at once, when the row above is
+# complete.
 #
 # That is all there is to {term}`cached sampling` {cite}`ramachandran2017`:
 # keep the inputs of each layer, and compute only the new column. Here it is by
@@ -1211,7 +1221,7 @@ pl.glue("pixelcnn_speedup", f"{slow / fast:.0f}")
 # %% [markdown]
 # {glue:text}`pixelcnn_slow_ms` ms a step without memory,
 # {glue:text}`pixelcnn_fast_ms` ms with it: {glue:text}`pixelcnn_speedup` times
-# faster on this row, on one core of the machine that made this page. The full
+# faster on this row, on the machine that made this page. The full
 # comparison, whole digits at several batch sizes, is the benchmark's
 # (`make bench`).
 #
@@ -1246,7 +1256,7 @@ pl.glue("pixelcnn_sample_broken", int((sample_pieces > 1).sum()))
 # samples in most pieces, above, and below them those with the least ink and
 # the most.
 
-# %% mystnb={"image": {"alt": "Two rows of ten failed samples. Above, digits in several pieces. Below, digits with almost no ink and digits that are blots."}}
+# %% mystnb={"image": {"alt": "Two rows of ten samples. Above, digits in several pieces. Below, five in thin strokes and five in thick ones, some of them blots."}}
 most = sample_pieces.argsort(descending=True, stable=True)[:10]
 by_ink = hundred.float().mean(dim=(1, 2)).argsort()
 extremes = torch.cat([by_ink[:5], by_ink[-5:]])
@@ -1277,7 +1287,7 @@ plt.show()
 # {term}`Temperature <temperature>` divides the logits: below 1 the likely
 # becomes likelier, and at 0 the most likely level is taken each time.
 # {term}`Top-p <top-p>` leaves out the unlikely tail. With a kernel running you
-# can turn both; one digit takes less than a second.
+# can turn both.
 
 # %% tags=["remove-output"]
 import ipywidgets as widgets
@@ -1337,11 +1347,12 @@ blank = (rows[0][0] == 0).float().mean().item()
 pl.glue("pixelcnn_greedy_paper", f"{100 * blank:.0f}")
 
 # %% [markdown]
-# The row at temperature 0 is a lesson. Always taking the most likely level
-# gives a picture that is {glue:text}`pixelcnn_greedy_paper` % paper. At each
-# of the first hundreds of pixels paper is the best single guess, since a
-# stroke *might* begin at any of them, but at each one probably does not. The
-# most likely pixel, 784 times over, is not a likely picture.
+# The row at temperature 0, {term}`greedy` sampling, is a lesson. Always taking
+# the most likely level gives a picture that is
+# {glue:text}`pixelcnn_greedy_paper` % paper. At each of the first hundreds of
+# pixels paper is the best single guess, since a stroke *might* begin at any of
+# them, but at each one probably does not. The most likely pixel, 784 times
+# over, is not a likely picture.
 #
 # ## Exercises
 #

@@ -21,7 +21,7 @@
 # in the order of reading, and you have a sentence of 784 words with a
 # vocabulary of 256 grey levels {cite}`chen2020`.
 #
-# The game is that of chapter 2,
+# The game is that of {doc}`chapter 2 <02_pixelcnn>`,
 #
 # $$
 # p(x) = \prod_{t=1}^{T} p(x_t \mid x_1, \dots, x_{t-1}),
@@ -151,13 +151,13 @@ v = torch.arange(8.0).double()[:, None]  # (T, 1): the column
 # answer is the mean of the values, with these weights,
 #
 # $$
-# y_t = \sum_{s \le t} w_{ts} v_s, \qquad
+# a_t = \sum_{s \le t} w_{ts} v_s, \qquad
 # w_{ts} = \frac{e^{q_t \cdot k_s / \sqrt{c}}}
 #               {\sum_{r \le t} e^{q_t \cdot k_r / \sqrt{c}}},
 # $$
 #
-# where $c$ is the length of a query. (Why the root is there, we shall see in a
-# minute.)
+# where $a_t$ is the answer and $c$ the length of a query. (Why the root is
+# there, we shall see in a minute.)
 
 # %%
 def attention_by_hand(q, k, v):
@@ -528,8 +528,8 @@ plt.show()
 # Every output depends on all earlier places, on none that is not earlier, and
 # on the label that was given (the null class here) but on no other.
 #
-# **By perturbation.** Gradients describe small changes. So we also replace one
-# token by another, for each of the 64 places, and look which logits move.
+# **By perturbation**, as in chapter 2: replace one token by another, for each
+# of the 64 places. Which logits move?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -747,7 +747,7 @@ pl.glue("gpt_window_bits", f"{history[0]['valid']:.3f}")
 #
 # ### Forgetting `eval()`
 #
-# Now the trap of above, on a network that can draw. We give it a dropout of
+# Now the trap from above, on a network that can draw. We give it a dropout of
 # one half and draw the ten digits of the last row again, from the same uniform
 # numbers, in `train()` mode. (Not with the twin: its step for one token leaves
 # dropout out, so that nobody can forget it.)
@@ -851,8 +851,7 @@ assert difference < 0.005
 #
 # ### Where are the bits?
 #
-# The cost of an image is a sum over its pixels. At which pixels was the model
-# surprised?
+# The map of costs, as in chapter 2. At which pixels was this model surprised?
 
 # %% mystnb={"image": {"alt": "Above six real digits, below for each a map of bits a pixel. Paper is black, the contours of the strokes glow, most of all where a stroke begins; the inside of the strokes is darker."}}
 chosen = list(range(3, 63, 10))
@@ -954,7 +953,7 @@ plt.show()
 # Do the heads share the work? For each head: how many rows back is it looking,
 # on average over all places that hold ink?
 
-# %% mystnb={"image": {"alt": "A horizontal bar for each of the ten heads, with the mean number of rows that it looks back. Some bars are short, others several times as long."}}
+# %% mystnb={"image": {"alt": "A horizontal bar for each of the ten heads, with the mean number of rows that it looks back. The longest is about twice as long as the shortest."}}
 rows = torch.arange(784) // 28
 back = (rows[:, None] - rows[None, :]).clamp(min=0)  # (784, 784)
 inked = digit.flatten() > 0
@@ -1080,7 +1079,7 @@ def draw_filtered(model, labels, settings, seed):
 # %% [markdown]
 # Which setting would you choose?
 
-# %% mystnb={"image": {"alt": "Six rows of four sampled digits. At temperature 0.8 there is less ink, and at 1.2 there are extra strokes and specks. Top-k 20 changes little. With top-p 0.9 strokes are missing and some pictures are empty; with top-p 0.99 fewer are missing."}}
+# %% mystnb={"image": {"alt": "Six rows of four sampled digits. At temperature 1.2 extra strokes cross the digits. At 0.8, with top-k 20 and with top-p 0.9 strokes are missing or run together; with top-p 0.99 fewer are."}}
 settings = {"temperature 0.8 ": dict(temperature=0.8), "unfiltered ": {},
             "temperature 1.2 ": dict(temperature=1.2),
             "top-k 20 ": dict(top_k=20), "top-p 0.9 ": dict(top_p=0.9),
@@ -1096,15 +1095,15 @@ for name, share in zip(("cold", "plain", "hot", "k", "p", "p99"), paper):
     pl.glue(f"gpt_paper_{name}", f"{100 * share:.0f}")
 
 # %% [markdown]
-# Every filter has a price. At almost every place paper is the likeliest level,
-# so whatever makes the likely likelier makes *paper*:
+# Every filter has a price. At most places paper is the likeliest level, so
+# whatever makes the likely likelier makes *paper*:
 # {glue:text}`gpt_paper_cold` % of the pixels are blank at temperature 0.8,
 # {glue:text}`gpt_paper_plain` % unfiltered, {glue:text}`gpt_paper_hot` % at
 # temperature 1.2.
 #
-# Top-p 0.9, a usual choice for text, leaves {glue:text}`gpt_paper_p` % blank.
-# Why so many? Look at the place where the first ink of a real digit is. How
-# likely did the model think paper there?
+# Top-p 0.9, a usual choice for text, leaves {glue:text}`gpt_paper_p` % blank:
+# strokes are missing. Why? Look at the place where the first ink of a real
+# digit is. How likely did the model think paper there?
 
 # %%
 some = slice(0, 64 * every, 2 * every)  # 32 digits
@@ -1128,7 +1127,7 @@ pl.glue("gpt_never", never)
 # has to come *some* time. And whatever is drawn through a filter no longer
 # comes from the model that the bits describe.
 #
-# ## Ten digits
+# ## Forty digits
 #
 # Forty digits in one batch, unfiltered. How does one come about? Light blue is
 # not drawn yet.
@@ -1141,8 +1140,7 @@ pl.figures.filmstrip(drawing[:, [2, 5, 8]])
 plt.show()
 
 # %% [markdown]
-# All ten classes in motion, fourteen pixels a frame. (If your system asks for
-# reduced motion, you see the last frame.)
+# All ten classes in motion, fourteen pixels a frame.
 
 # %%
 movie = torch.stack([
@@ -1342,17 +1340,18 @@ pl.glue("gpt_cache_mib", f"{kept / 2**20:.1f}")
 
 # %% [markdown]
 # Without a cache the last token takes {glue:text}`gpt_slow_last` ms, with it
-# {glue:text}`gpt_fast_last` ms: {glue:text}`gpt_speedup` times less, on one
-# core of the machine that made this page. (Whole digits are timed by
+# {glue:text}`gpt_fast_last` ms: {glue:text}`gpt_speedup` times less, on the
+# machine that made this page. (Whole digits are timed by
 # `make bench`.) The price is memory: {glue:text}`gpt_cache_mib` MiB for each
 # picture that is being drawn. For large networks this
 # memory, and the time to read it, is what limits drawing {cite}`shazeer2019`.
 #
 # ## What it cannot do
 #
-# Are the digits what we asked for? A judge decides, a small convolutional
-# network that learned to read from the 10,000 test digits. No network that
-# draws has ever seen those, so judge and painter share no mistakes.
+# Are the digits what we asked for? A {term}`judge` decides, a small
+# convolutional network that learned to read from the 10,000 test digits. No
+# network that draws has ever seen those: judge and painter learned from
+# different digits.
 
 # %%
 judge = pl.classify.load("judge")
@@ -1398,10 +1397,10 @@ pl.glue("gpt_rarest", f"{surprise.amax(dim=1).median().item():.0f}")
 # - **What is drawn is true from then on.** A speck becomes the beginning of a
 #   stroke, because in real digits a speck *is* the beginning of a stroke.
 #   Training showed the network only real pasts, never its own mistakes.
-# - **The label is a hint.** Every place is told it, but to an ideal model it
-#   is worth $\log_2 10 = 3.3$ bits an image, out of hundreds. When a 4 has
-#   closed at the top, a 9 is the likeliest way to go on, and no place looks
-#   ahead to where that leads.
+# - **The label is a hint**, as in chapter 2. Every place is told it, but it is
+#   worth a few bits an image, out of hundreds. When a 4 has closed at the top,
+#   a 9 is the likeliest way to go on, and no place looks ahead to where that
+#   leads.
 # - **784 steps stay 784 steps.** The cache makes each one cheap. Fewer tokens
 #   would make fewer: that is a matter of the tokenizer, not of the network.
 #
@@ -1630,7 +1629,7 @@ for heads in (kv[0].shape[2], 1):
 #
 # Both guessers so far draw 784 tokens, one for each pixel. The next question
 # is not how to guess, but what to guess: what if a token were more than a
-# pixel?
+# pixel? {doc}`04_symbols` tries it.
 #
 # ## Further reading
 #

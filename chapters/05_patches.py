@@ -14,15 +14,17 @@
 # %% [markdown]
 # # Patches: a vocabulary that is learned
 #
-# Chapters 2 and 3 read 784 pixels, one at a time. Chapter 4 read 150 symbols,
-# and we had decided what a symbol is: six pixels in a row, each black or
-# white. Most of the 64 symbols hardly ever occur, and none can say grey.
+# {doc}`Chapter 2 <02_pixelcnn>` and {doc}`chapter 3 <03_gpt>` read 784 pixels,
+# one at a time. {doc}`Chapter 4 <04_symbols>` read 150 symbols, and we had
+# decided what a symbol is: six pixels in a row, each black or white. Most of
+# the 64 symbols hardly ever occur, and none can say grey.
 #
-# So let the pictures decide. Cut them into small squares, **patches** of 4 x 4
-# pixels, and look for a short list of patches from which all digits can be
-# put together. That list is a {term}`codebook`. A digit then is 49 entries of
-# it, and the {term}`token` is the number of the entry: where chapter 3 took
-# 784 steps, there are 49 to take.
+# So let the pictures decide. Cut them into small squares,
+# **{term}`patches <patch>`** of 4 x 4 pixels, and look for a short list of
+# patches from which all digits can be put together. That list is a
+# {term}`codebook`. A digit then is 49 entries of it, and the {term}`token` is
+# the number of the entry: where chapter 3 took 784 steps, there are 49 to
+# take.
 #
 # Something is lost on the way, since no list is long enough for every patch:
 # this tokenizer is {term}`lossy`.
@@ -61,7 +63,7 @@ from pixellab.tokenizers import patches
 from pixellab.tokenizers.patches import Patches
 
 pl.figures.style()
-scale = pl.scale(quick="a minute", colab="3 minutes", release="20 minutes")
+scale = pl.scale(quick="a minute", colab="4 minutes", release="20 minutes")
 x_train, y_train = pl.data.mnist("train")
 x_valid, y_valid = pl.data.mnist("valid")
 
@@ -244,10 +246,9 @@ pl.figures.animation(
     "the middle of the points of its colour.", milliseconds=500)
 
 # %% [markdown]
-# (If your system asks for reduced motion, you see the last step.) The centres
-# begin too near the corner of paper, as we placed them there. The outermost
-# take all of the far points and are pulled out; those behind them inherit
-# what becomes free. In the end hardly anything moves.
+# The centres begin too near the corner of paper, as we placed them there. The
+# outermost take all of the far points and are pulled out; those behind them
+# inherit what becomes free. In the end hardly anything moves.
 #
 # ### Only different patches, with weights
 #
@@ -428,11 +429,11 @@ pl.glue("patches_filled", f"{100 * (1 - errors[1] / errors[0]):.2f}")
 # ### Many patches: a few at a time
 #
 # A step by hand measures the distance from every patch to every centre. With
-# {glue:text}`patches_all_different` different patches and 1,024 centres these
-# are many. **Mini-batch k-means** {cite}`sculley2010` takes a few thousand
-# patches at a time. Each centre keeps count of the weight it has seen, and
-# moves towards the new points by their share of it: it is a running mean.
-# Later batches move it less and less. The centres are never exactly the
+# {glue:text}`patches_all_different` different patches and 1,024 centres that
+# is a lot of distances. **Mini-batch k-means** {cite}`sculley2010` takes a few
+# thousand patches at a time. Each centre keeps count of the weight it has
+# seen, and moves towards the new points by their share of it: it is a running
+# mean. Later batches move it less and less. The centres are never exactly the
 # means of their points, but they are nearly so after a few passes.
 #
 # That is `Patches.fit`: only different patches, with weights, mini-batches,
@@ -496,7 +497,8 @@ plt.show()
 #
 # To **encode** a digit, cut it and take the nearest entry of each patch. To
 # **decode**, look the entries up and paste them side by side. That is
-# {term}`vector quantisation`, and no more than that:
+# {term}`vector quantisation`, and no more than that. (The number of an entry
+# is also called its {term}`code`; here codes and tokens are the same.)
 
 # %%
 # equivalent to: pixellab.tokenizers.patches.Patches.encode
@@ -667,17 +669,18 @@ for name, fact in facts.items():
 # belong together**, and one alone says nothing: an empty sheet costs no bits.
 #
 # The bits of chapters 2 and 3 stand in no such table. They were the price of
-# the exact digit, a likelihood of its pixels. Here is none. A model of patches
-# can draw nothing but pasted entries; to any other picture, and that is nearly
-# every real digit, it gives the probability zero. Dividing our bits by 784
-# would look like their bits per dimension. It would be a different thing.
+# the exact digit, a {term}`likelihood` of its pixels. Here is none. A model of
+# patches can draw nothing but pasted entries; to any other picture, and that
+# is nearly every real digit, it gives the probability zero. Dividing our bits
+# by 784 would look like their bits per dimension. It would be a different
+# thing.
 #
 # ## A transformer reads patches
 #
 # Guessing is the same as ever. The transformer of chapter 3 takes any
 # vocabulary on any grid: now 64 entries on 7 x 7 places. (64, because a small
-# network learns them quickly.) How far below the entropy of the codes does
-# it get?
+# network learns them quickly, also on a CPU: no GPU is used here.) How far
+# below the entropy of the codes does it get?
 
 # %%
 def grid_of_ten(net, seed=1):
@@ -1099,8 +1102,8 @@ assert mean_bits.view(7, 7)[0].sum() < mean_bits.view(7, 7)[3].sum()
 #
 # Bits are a promise, and an entropy coder keeps it, as in chapter 1. What does
 # that come to in real files, and what would a usual lossy format, WebP, need
-# for the same error? `python -m benchmarks patch_files` wrote validation digits
-# with these probabilities, each by itself, and read them again.
+# for the same error? `python -m benchmarks patch_files` wrote validation
+# digits with these probabilities, each by itself, and read them again.
 
 # %%
 files = pl.data.benchmark("patch_files")
@@ -1120,14 +1123,14 @@ pl.glue("patches_smallest", f"{files['smallest_webp']['bytes']:.0f}")
 pl.glue("patches_smallest_psnr", f"{files['smallest_webp']['psnr']:.1f}")
 
 # %% [markdown]
-# {glue:text}`patches_bytes` bytes for one of {glue:text}`patches_files` digits,
-# {glue:text}`patches_over` bits more than the network's own bits, since a file
-# ends at a whole byte and a coder must be flushed. Lossy WebP needs
-# {glue:text}`patches_webp`, and cannot go below
+# {glue:text}`patches_bytes` bytes for one of {glue:text}`patches_files`
+# digits, {glue:text}`patches_over` bits more than the network's own bits,
+# since a file ends at a whole byte and a coder must be flushed. Lossy WebP
+# needs {glue:text}`patches_webp`, and cannot go below
 # {glue:text}`patches_smallest` (at {glue:text}`patches_smallest_psnr` dB). Two
-# things make that unfair, and should be said: WebP's bytes hold a header, which
-# says how large the picture is, and ours hold none; and WebP is made for every
-# picture in the world, our megabytes of weights for digits alone.
+# things make that unfair, and should be said: WebP's bytes hold a header,
+# which says how large the picture is, and ours hold none; and WebP is made for
+# every picture in the world, our megabytes of weights for digits alone.
 #
 # ## Drawing
 #
@@ -1371,10 +1374,10 @@ for name, value in seams.items():
 # squares, has a formula: with inputs $A$ and wanted outputs $B$,
 #
 # $$
-# W = (A^\top A + \lambda I)^{-1} A^\top B.
+# W = (A^\top A + \epsilon I)^{-1} A^\top B.
 # $$
 #
-# (The small $\lambda$ keeps pixels that are always black, and so say nothing,
+# (The small $\epsilon$ keeps pixels that are always black, and so say nothing,
 # from making the inverse impossible: ridge regression
 # {cite}`hoerl1970`.)
 
@@ -1503,7 +1506,7 @@ pl.glue("patches_judge_smoothed", f"{after['judge']:.1f}")
 #
 # A matrix can only mix what was pasted, the same everywhere. A network could
 # decide from the neighbours what the edge must have been. But then, why keep a
-# table of patches at all? That is where chapter 6 begins.
+# table of patches at all? That is where {doc}`chapter 6 <06_bsq>` begins.
 #
 # ## Your own
 #
@@ -1576,10 +1579,10 @@ grow_again()
 widgets.HBox([widgets.VBox(list(knobs.values())), screen])
 
 # %% [markdown]
-# On a page there is no kernel. These knobs need none: samples drawn beforehand,
-# and one guess of the network, which your browser filters as we do. The bars
-# are the likeliest patches. How many does top-p 0.9 keep in the first row of
-# the digit, and how many in the middle of a stroke?
+# On a page there is no kernel. These knobs need none: samples drawn
+# beforehand, and one guess of the network, which your browser filters as we
+# do. The bars are the likeliest patches. How many does top-p 0.9 keep in the
+# first row of the digit, and how many in the middle of a stroke?
 
 # %%
 pl.explore.settings(
@@ -1814,6 +1817,7 @@ assert facts[64]["psnr"] < product < facts[1024]["psnr"] and product < equal
 # first step. A network can learn encoder and decoder together, and the table
 # of entries, which k-means had to find, can give way to something that needs
 # no table: a point on a sphere, of which only the signs are kept.
+# {doc}`06_bsq` builds it.
 #
 # ## Further reading
 #

@@ -14,8 +14,9 @@
 # %% [markdown]
 # # BSQ: tokens that are learned, and files that are real
 #
-# The codebook of chapter 5 was made to lose little. Nobody asked it whether
-# the next token can be guessed. And its pictures were small and grey.
+# The codebook of {doc}`chapter 5 <05_patches>` was made to lose little. Nobody
+# asked it whether the next token can be guessed. And its pictures were small
+# and grey.
 #
 # Now the pictures are frames of a racing game, in colour, and each holds
 # 45,000 numbers. Can a network *learn* the tokens, so that a frame costs few
@@ -57,7 +58,8 @@ from pixellab.priors.pixelcnn import MaskedConv2d
 
 pl.figures.style()
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 88, "subsampling": 0})
-scale = pl.scale(quick="a minute", colab="3 minutes", release="10 minutes")
+scale = pl.scale(quick="a minute", colab="12 minutes",
+                 release="three quarters of an hour")
 x_train = pl.data.supertux("train", limit=scale.pick(300, 1000, 2000))
 x_valid = pl.data.supertux("valid")
 
@@ -81,7 +83,7 @@ assert six.shape[1:] == (100, 150, 3)
 #
 # A frame has 100 x 150 pixels of three colours. Cut it into 20 x 30 patches of
 # 5 x 5 pixels: 600 patches of 75 numbers each. The plan is the one of chapter
-# 5, a token for a patch. What shall be new is where the tokens come from.
+# 5, a token for a patch. What is new is where the tokens come from.
 
 # %%
 def squares(frames, size=5):
@@ -106,12 +108,12 @@ pieces_valid = squares(x_valid[::4])
 # ## Ten numbers for a patch
 #
 # First without tokens. Squeeze the 75 numbers of a patch through ten, and
-# make 75 of them again: an **auto-encoder**. How much is lost?
+# make 75 of them again: an **{term}`auto-encoder`**. How much is lost?
 #
 # If both halves are linear, the answer is more than a hundred years old. The
 # best ten numbers are the coordinates along the ten directions in which the
-# patches vary most, their principal components (**PCA**) {cite}`pearson1901`,
-# and linear algebra finds them.
+# patches vary most, their principal components (**{term}`PCA`**)
+# {cite}`pearson1901`, and linear algebra finds them.
 
 # %%
 centre = pieces.mean(dim=0)
@@ -166,7 +168,7 @@ plain = {
 losses = {name: learn_plain(net, scale.pick(300, 3000, 10_000))
           for name, net in plain.items()}
 
-# %% mystnb={"image": {"alt": "Squared error against the training step, logarithmic, for two networks. Both fall steeply and flatten out just above a dashed line, PCA; the one with hidden layers ends lower."}}
+# %% mystnb={"image": {"alt": "Squared error against the training step, logarithmic, for two networks. Both fall steeply and flatten out above the dashed line of PCA; the one with hidden layers ends nearer to it."}}
 figure, axis = plt.subplots(figsize=(5, 2.8))
 for (name, values), colour in zip(losses.items(), (
         pl.figures.ORANGE, pl.figures.BLUE)):
@@ -200,9 +202,9 @@ pl.glue("bsq_bent_psnr", f"{plain_psnr['bent']:.1f}")
 # %% [markdown]
 # On validation patches PCA has {glue:text}`bsq_pca_psnr` dB, the linear
 # network {glue:text}`bsq_linear_psnr`, on its way there, and the bent one
-# {glue:text}`bsq_bent_psnr`. In a few seconds it does not get past the oracle
-# of the linear ones by much, or at all. Ten numbers are simply plenty: the
-# bottleneck is not tight yet.
+# {glue:text}`bsq_bent_psnr`. A few seconds of training are too few to tell
+# what bending is worth. But ten numbers of 32 bits lose little in any case:
+# the bottleneck is not tight yet.
 #
 # One remark before we go on. In pictures, "each patch by the same matrix" has
 # a name: a convolution with a kernel of 5 x 5 that moves in steps of 5.
@@ -223,11 +225,12 @@ print("same numbers:", torch.allclose(
 # Ten numbers are no token. As 32-bit floats they are 320 bits for a patch,
 # 24,000 bytes for a frame. They must be rounded to a few values:
 # {term}`quantised <quantise>`. Chapter 5 did it with a {term}`codebook` of
-# 1,024 vectors: search the nearest, send its number. That can be learned
+# 1,024 vectors: search for the nearest, send its number. That can be learned
 # together with a network {cite}`oord2017`, but the search costs, and entries
 # that are never the nearest get no gradient and die.
 #
-# **Binary spherical quantisation** {cite}`zhao2025`, BSQ, has no list. Two
+# **{term}`Binary spherical quantisation <binary spherical quantisation>`**
+# {cite}`zhao2025`, BSQ, has no list. Two
 # steps make a token of $L$ numbers:
 #
 # 1. divide them by their length: a point $u$ on the unit sphere;
@@ -312,7 +315,8 @@ pl.glue("bsq_typical_angle", f"{typical[9]:.0f}")
 # Signs have no useful gradient: a small step of $u$ changes no sign, so the
 # derivative is zero nearly everywhere, and the encoder would learn nothing.
 # The trick is older than the sphere: on the way back, pretend that nothing was
-# rounded. This **straight-through** gradient {cite}`bengio2013` is one line.
+# rounded. This {term}`straight-through gradient` {cite}`bengio2013` is one
+# line.
 
 # %%
 # equivalent to: pixellab.tokenizers.bsq.BSQ.corner
@@ -634,9 +638,9 @@ pl.glue("bsq_live_steps", f"{steps:,}")
 #
 # What is the price of a token, in a form that has a gradient? A small PixelCNN
 # beside the coder guesses every sign from the signs around it. That is the
-# masked convolution of chapter 2: the ten signs of a token are its colour
-# channels, and with mask A sign $k$ sees the whole tokens before it and the
-# signs before $k$ of its own. Is that so?
+# masked convolution of {doc}`chapter 2 <02_pixelcnn>`: the ten signs of a
+# token are its colour channels, and with mask A sign $k$ sees the whole tokens
+# before it and the signs before $k$ of its own. Is that so?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -651,7 +655,7 @@ print("sees what comes after:", bool(seen[:, 3, 4:].any()
 
 # %% [markdown]
 # Its cross-entropy is a number of bits. Put it into the loss, with a price
-# $\lambda$:
+# $\lambda$, as a {term}`rate term`:
 #
 # $$
 # \text{loss} = \text{squared error} + \lambda \cdot \text{bits}.
@@ -786,8 +790,8 @@ plt.show()
 #
 # A token is ten switches. What does each of them do? We take a place in the
 # middle of a frame and flip one sign after the other. Below: the neighbourhood
-# of the patch, 5 x 5 patches, and what each flip changes there, three times as
-# strong as it is. Grey means no change.
+# of the patch, 5 x 5 patches, and what each flip changes there, made three
+# times as strong. Grey means no change.
 
 # %%
 @torch.no_grad()
@@ -835,9 +839,9 @@ pl.glue("bsq_share_inside", f"{100 * share_inside:.0f}")
 # together. {glue:text}`bsq_share_inside` % of the squared change lies in the
 # patch itself, the rest around it.
 #
-# Now flip several at once. The pictures of all codes for this place came along;
-# press the bits. Is there a code that makes the patch white? Does a bit do the same
-# whatever the others are?
+# Now flip several at once. The pictures of all codes for this place came
+# along; press the bits. Is there a code that makes the patch white? Does a bit
+# do the same whatever the others are?
 
 # %%
 pl.explore.switches(tokenizer, pair[0], row, column)
@@ -900,13 +904,14 @@ for name, value in alike.items():
 # of the places the left neighbour has the same code, in
 # {glue:text}`bsq_alike_upper` % the upper one, and a place elsewhere in
 # {glue:text}`bsq_alike_any` %. There is something to guess.
-#
+
 # %% [markdown]
 # ## The guesser
 #
-# The transformer of chapter 3, unchanged, reads 600 tokens of a vocabulary of
-# 1,024. It is told the row and the column of each place and the tokens within
-# two rows and columns. There are no labels.
+# The {term}`prior` is the transformer of {doc}`chapter 3 <03_gpt>`, unchanged.
+# It reads 600 tokens of a vocabulary of 1,024. It is told the row and the
+# column of each place and the tokens within two rows and columns. There are no
+# labels.
 #
 # One thing decides whether any of its numbers mean something: the logits of a
 # place must not see the token of that place. In a transformer over text this
@@ -1096,8 +1101,8 @@ top, bottom = (part.double() for part in ends.split(50, dim=1))
 assert (top[0] - top[1]).abs().mean() < (bottom[0] - bottom[1]).abs().mean()
 
 # %% [markdown]
-# On the machine that made this page one of the six took
-# {glue:text}`bsq_draw_seconds` s, three at a time. Here is another that draws
+# On the machine that made this page they took {glue:text}`bsq_draw_seconds` s
+# each, drawn three at a time. Here is another that draws
 # itself, patch by patch:
 
 # %% tags=["remove-input"]
@@ -1109,10 +1114,11 @@ pl.figures.animation(film, "A frame is drawn in rows of patches from the top "
 # %% [markdown]
 # ## From tokens to bytes
 #
-# Now the file. Chapter 1 built the range coder: a number in an interval, and
-# each token narrows the interval to its share. The package uses a faster one
-# that does the same, `constriction` {cite}`bamler2022`. What is left to do is
-# what chapter 1 did not have to: the probabilities come from a network.
+# Now the file. {doc}`Chapter 1 <01_bits>` built the range coder: a number in
+# an interval, and each token narrows the interval to its share. The package
+# uses a faster one that does the same, `constriction` {cite}`bamler2022`. What
+# is left to do is what chapter 1 did not have to: the probabilities come from
+# a network.
 #
 # The coder wants whole numbers that sum to $2^{24}$, each at least 1. How much
 # is lost by rounding probabilities to those?
@@ -1323,10 +1329,10 @@ axis.axis("off")
 plt.show()
 
 # %% [markdown]
-# Two checksums, and they do different work. The second is tested *before*
-# decoding: has a bit of the file changed? The first is tested *after*: are
-# these the tokens that went in? If a bit flips, on a disk or on the way, the
-# file is refused. Is that so for every single bit?
+# Two {term}`checksums <checksum>`, and they do different work. The second is
+# tested *before* decoding: has a bit of the file changed? The first is tested
+# *after*: are these the tokens that went in? If a bit flips, on a disk or on
+# the way, the file is refused. Is that so for every single bit?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -1508,13 +1514,13 @@ for axis, (name, picture) in zip(axes.flat, panels):
 plt.show()
 
 # %% [markdown]
-# Where does each format become recognisable? The slider sets how many bytes a
-# file may have, and each format shows the best of its files within them.
-# The frame is one of those rendered for this book, from a track that no model
-# was trained on. "BSQ" are the learned points of the curve below and the
+# From how many bytes on can the frame be recognised? The slider sets how many
+# bytes a file may have, and each format shows the best of its files within
+# them. The frame is one of those rendered for this book, from a track that no
+# model was trained on. "BSQ" are the learned points of the curve below and the
 # shipped model; their pictures are what real files decode to (compressed once
-# more, slightly, to fit on the page). Those of the rivals *are* the files: your
-# browser decodes them.
+# more, slightly, to fit on the page). Those of the rivals *are* the files:
+# your browser decodes them.
 
 # %%
 import base64
@@ -1600,7 +1606,7 @@ for (name, bare), gain in gains.items():
 smallest = {name: min(row["bytes"] for row in rows)
             for name, rows in rivals.items()}
 
-# %% mystnb={"image": {"alt": "Two panels of PSNR against bytes a frame, with rising curves for JPEG, WebP, WebP at half size and AVIF, four blue dots and a blue star for ours. Above, whole files: ours begin further left than the others, and JPEG lies lowest, far to the right. Below, without fixed headers: the others have moved to the left, AVIF and JPEG most."}}
+# %% mystnb={"image": {"alt": "Two panels of PSNR against bytes a frame, with rising curves for JPEG, WebP, WebP at half size and AVIF, four blue dots and a blue star for ours. Above, whole files: the star lies higher than every curve; the dots lie above WebP at half size for few bytes and meet it at their right end; JPEG lies lowest, far to the right. Below, without fixed headers: the others have moved to the left, AVIF and JPEG most, and the star lies on the curve of AVIF."}}
 figure, axes = plt.subplots(2, 1, figsize=(5, 6.2), layout="constrained")
 colours = {"JPEG": pl.figures.GREY, "WebP": pl.figures.ORANGE,
            "AVIF": "#2da44e", "WebP at half size": "#8250df"}
@@ -1674,15 +1680,16 @@ pl.glue("bsq_rd_decode", f"{ours['decode_seconds']:.1f}")
 # | AVIF | {glue:text}`bsq_gain_avif` | {glue:text}`bsq_gain_avif_bare` | {glue:text}`bsq_smallest_avif` | {glue:text}`bsq_fixed_avif` |
 #
 # Five remarks, to be fair. **To beat JPEG here is nearly free**: at this size
-# most of its file is header. WebP and AVIF are the bar. **A rival may be
-# helped**: half the size is a simple trick, and strong at few bytes. The
-# smallest files with our error are those of {glue:text}`bsq_strongest`, with
-# {glue:text}`bsq_needed` bytes. **The rivals know nothing of karts.** They are
-# made for every picture there is; ours has seen
-# {glue:text}`bsq_train_frames` frames of this game and would be poor at
-# anything else. **The decoder weighs {glue:text}`bsq_megabytes` MB.** Beside
-# those smallest files it pays {glue:text}`bsq_pays`. **And it is slow**:
-# {glue:text}`bsq_rd_encode` seconds to write a frame and
+# most of its file is header. WebP and AVIF are the bar, and without headers
+# AVIF is the strongest of them ({glue:text}`bsq_gain_avif_bare` for ours). **A
+# rival may be helped**: half the size is a simple trick, and strong at few
+# bytes. The smallest files with our error are those of
+# {glue:text}`bsq_strongest`, with {glue:text}`bsq_needed` bytes. **The rivals
+# know nothing of karts.** They are made for every picture there is; ours has
+# seen {glue:text}`bsq_train_frames` frames of this game and would be poor at
+# anything else. **The decoder weighs {glue:text}`bsq_megabytes` MB.** Compared
+# with those smallest files, that is paid back {glue:text}`bsq_pays`. **And it
+# is slow**: {glue:text}`bsq_rd_encode` seconds to write a frame and
 # {glue:text}`bsq_rd_decode` to read it, where WebP writes and reads one in
 # {glue:text}`bsq_webp_ms` thousandths of a second. What this model shows is
 # how far knowledge of the data goes, with a small network.
@@ -1844,9 +1851,9 @@ assert torch.equal(ladder[-1], tokenizer.decode(tokens_pair[:1])[0])
 # ```{exercise} What does a bit know of its neighbour?
 # :label: bsq-mutual
 #
-# For each of the ten bits, measure the **mutual information** with the same
-# bit of the left neighbour, $I = H(a) + H(b) - H(a, b)$. Which bit is easiest
-# to guess? Compare the sum with what the prior saves in all.
+# For each of the ten bits, measure the **{term}`mutual information`** with the
+# same bit of the left neighbour, $I = H(a) + H(b) - H(a, b)$. Which bit is
+# easiest to guess? Compare the sum with what the prior saves in all.
 # ```
 #
 # ```{solution-start} bsq-mutual

@@ -11,7 +11,7 @@ export OMP_NUM_THREADS := 1
 	assignments grade clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' \
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' \
 		$(MAKEFILE_LIST)
 
 env: $(STAMP)  ## make the environment .venv (the other targets do it, too)
@@ -44,10 +44,13 @@ chapters: env  ## run the chapters again and store their outputs
 address:  ## set the public address: make address URL=https://github.com/...
 	@$(PYTHON) book/address.py '$(URL)'
 
-bench: env  ## measure: results go to benchmarks/results.json
+bench: env  ## measure (an hour): benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
-bench-train: env  ## measure what needs networks trained first (an hour)
+bench-%: env  ## measure one part: make bench-speed, bench-bits, ...
+	$(BIN)/python -m benchmarks $*
+
+bench-train: env  ## measure what needs networks trained first (hours)
 	$(BIN)/python -m benchmarks train
 
 assignments: env  ## build notebooks for students, and their autograders

@@ -1,12 +1,19 @@
-"""Run the named benchmarks, or all that train nothing; store the results.
+"""Run parts of the scoreboard and store what they find in results.json.
 
-`python -m benchmarks train` runs those that train networks, for an hour or so.
+python -m benchmarks             all parts that train nothing, about an hour
+python -m benchmarks train       the parts that train networks first: hours
+python -m benchmarks NAME ...    these parts
+
+A run of all parts that was killed goes on where it was: with the parts that
+are missing, and inside a part with the pieces under runs/bench. Once it has
+finished, or where the weights have changed, the next one begins anew.
 """
 
 import importlib
 import json
 import os
 import platform
+import shutil
 import sys
 import time
 from importlib.metadata import version
@@ -14,54 +21,89 @@ from pathlib import Path
 
 import torch
 
-from pixellab.weights import atomic
+from benchmarks import _tools
+from pixellab import weights
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
-TRAIN = ["rate_distortion", "frame_curves"]  # these train networks first
 NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
-
-
-def processor():
-    for line in Path("/proc/cpuinfo").read_text().splitlines() \
-            if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor() or platform.machine()
+TRAIN = ["binarisations", "frame_curves", "rate_distortion"]
+GROUPS = {"all": [name for name in NAMES if name not in TRAIN],
+          "train": TRAIN}
 
 
 def circumstances(name):
+    """What a number depends on beside the code: where, when, with what."""
     return {"command": f"python -m benchmarks {name}",
             "date": time.strftime("%Y-%m-%d %H:%M"),
-            "processor": processor(), "cores": os.cpu_count(),
-            "load_before": round(os.getloadavg()[0], 2), "threads": 1,
+            "processor": _tools.processor(), "cores": os.cpu_count(),
+            "threads": 1, "python": platform.python_version(),
             "versions": {package: version(package)
                          for package in ("torch", "numpy", "scikit-learn",
-                                         "constriction", "pixellab")},
-            "python": platform.python_version()}
+                                         "constriction", "pillow",
+                                         "pixellab")},
+            "weights": {name: _tools.digest(weights.find(name))
+                        for name in weights.names()},
+            "seed": _tools.SEED}
 
 
-def main(names):
-    if not names or names == ["train"]:
-        names = TRAIN if names else [n for n in NAMES if n not in TRAIN]
+def load():
+    return round(os.getloadavg()[0], 2)
+
+
+def run(name):
+    """Measure one part and store it; its pieces are not needed any more."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    pieces = _tools.STORE / name
+    entry = {"question": module.__doc__.strip(), "run": {
+        **circumstances(name), "load_before": load(),
+        "resumed": pieces.exists()}}
+    seconds, entry["results"] = _tools.seconds(module.measure)
+    entry["run"] |= {"load_after": load(), "seconds": round(seconds, 1)}
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results[name] = entry
+    known = {part: results[part] for part in NAMES if part in results}
+    _tools.write(RESULTS, known, indent=1)
+    shutil.rmtree(pieces, ignore_errors=True)
+
+
+def finished_before(group, names):
+    """The parts that a killed run of this group has behind it, with these
+    weights. Where there was none, nothing that was kept stays."""
+    path = _tools.STORE / f"{group}.json"
+    if path.exists():
+        state = json.loads(path.read_text())
+        if state["weights"] == circumstances(group)["weights"]:
+            return state["finished"]
+    for pieces in [*names, *([_tools.SHARED] if group == "all" else [])]:
+        shutil.rmtree(_tools.STORE / pieces, ignore_errors=True)
+    return []
+
+
+def main(arguments):
+    group = "".join(arguments) or "all"
+    names = GROUPS.get(group, arguments)
     unknown = set(names) - set(NAMES)
     if unknown:
-        sys.exit(f"unknown: {', '.join(unknown)}; there are "
-                 f"{', '.join(NAMES)}")
+        print(f"unknown: {', '.join(sorted(unknown))}; there are "
+              f"{', '.join(NAMES)}, and train", file=sys.stderr)
+        return 2
     torch.set_num_threads(1)
-    for name in names:
-        module = importlib.import_module(f"benchmarks.{name}")
-        print(f"{name}: {module.__doc__.splitlines()[0]}", flush=True)
-        run, started = circumstances(name), time.monotonic()
-        measured = module.measure()
-        run["seconds"] = round(time.monotonic() - started, 1)
-        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        results[name] = {"question": module.__doc__.strip(), "run": run,
-                         "results": measured}
-        with atomic(RESULTS) as part:
-            part.write_text(json.dumps(results, indent=1) + "\n")
-        print(json.dumps(measured, indent=1), flush=True)
+    finished = finished_before(group, names) if group in GROUPS else []
+    state = _tools.STORE / f"{group}.json"
+    for k, name in enumerate(names, 1):
+        if name in finished:
+            print(f"part {k} of {len(names)}, {name}: measured before")
+            continue
+        print(f"part {k} of {len(names)}, {name}", flush=True)
+        run(name)
+        finished.append(name)
+        if group in GROUPS:
+            _tools.write(state, {"finished": finished, "weights":
+                                 circumstances(name)["weights"]})
+    state.unlink(missing_ok=True)
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

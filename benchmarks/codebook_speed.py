@@ -9,7 +9,7 @@ import statistics
 
 from tqdm import tqdm
 
-from benchmarks.sampling_speed import seconds
+from benchmarks._tools import seconds
 from pixellab import data, measures
 from pixellab.tokenizers.patches import Patches
 

@@ -9,27 +9,23 @@ is coded by how often it occurs (entropy), and by the transformer
 frame of our own as each point shows it, to look at.
 Ablation: the point of 10 signs with one thing left out; its bits are those of
 the small causal network that is trained beside every BSQ. Equal and short
-training for all, far less than the shipped model had. Finished runs are kept
-in runs/frame_curves (delete it to measure all anew).
+training for all, far less than the shipped model had.
 """
 
 import base64
 import functools
-import hashlib
 import io
-import json
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks._tools import HEADER, STORE, kept, seconds
 from pixellab import data, measures, training
 from pixellab.model import ImageModel, describe, load_tokenizer
 from pixellab.priors.gpt import GPT
 from pixellab.tokenizers.bsq import BSQ, RateDistortion
-from pixellab.weights import atomic
 
 POINTS = {6: 8e-4, 8: 4e-4, 10: 1.2e-4, 12: 3e-5}  # signs: weight of the rate
 ABLATION = {
@@ -98,7 +94,7 @@ def point(bits, rate_weight, folder):
     return {"bits": bits, "rate_weight": rate_weight, **found,
             "cross_entropy": row["valid"] * tokenizer.length,
             "bytes": sum(sizes) / len(sizes), "payload_bytes":
-            sum(sizes) / len(sizes) - 17, "files": len(sizes),
+            sum(sizes) / len(sizes) - HEADER, "files": len(sizes),
             "picture": shown(model)}
 
 
@@ -114,29 +110,22 @@ def shown(model):
             "webp": base64.b64encode(file.getvalue()).decode()}
 
 
-def kept(name, make):
-    """A finished run's numbers, or those of the run made now."""
-    how = hashlib.sha256(repr((TOKENIZER, PRIOR, FRAMES)).encode())
-    folder = Path("runs/frame_curves") / how.hexdigest()[:8] / name.replace(
-        " ", "_")
-    path = folder / "point.json"
-    if not path.exists():
-        started = time.monotonic()
-        found = make(folder)
-        found["seconds"] = round(time.monotonic() - started)
-        with atomic(path) as part:
-            part.write_text(json.dumps(found))
-    return json.loads(path.read_text())
+def timed(name, make):
+    """The numbers of a run, and how long it took."""
+    def now():
+        took, found = seconds(lambda: make(STORE / "frame_curves" / name))
+        return {**found, "seconds": round(took)}
+
+    return kept("frame_curves", name, (TOKENIZER, PRIOR, FRAMES), now)
 
 
 def measure():
-    points = [kept(f"{bits}_{weight}",
-                   functools.partial(point, bits, weight))
+    points = [timed(f"{bits}_{weight}", functools.partial(point, bits, weight))
               for bits, weight in POINTS.items()]
     everything = {key: value for key, value in points[2].items()
                   if key != "picture"}
     ablation = [{"what": "everything", **everything}] + [
-        {"what": what, **kept(what, lambda folder, change=change: learn(
+        {"what": what, **timed(what, lambda folder, change=change: learn(
             folder, **change)[0])} for what, change in ABLATION.items()]
     return {"frames": len(frames("valid")), "frames_trained_on": FRAMES,
             "points": points, "ablation": ablation}

@@ -5,23 +5,19 @@ transformer (2 layers, 128 features) trained once over the first 29,000 of
 them, and on the 2,000 validation digits: the squared error of the picture
 (as PSNR), the bits a digit if each code is coded by how often it occurs
 (entropy), and by the transformer, given the label (cross-entropy). Equal
-training for all, far less than the shipped model had. Finished points are
-kept in runs/rate_distortion (delete it to measure all anew): a killed run
-goes on where it was.
+training for all, far less than the shipped model had.
 """
 
-import hashlib
-import json
+import functools
 import time
-from pathlib import Path
 
 import torch
 
+from benchmarks._tools import STORE, kept
 from pixellab import data, measures, training
 from pixellab.model import describe
 from pixellab.priors.gpt import GPT
 from pixellab.tokenizers.patches import Patches
-from pixellab.weights import atomic
 
 POINTS = {4: (8, 16, 32, 64, 128, 256, 512, 1024), 7: (8, 64, 256, 1024),
           2: (8, 16, 64, 256, 1024)}  # entries for each patch size
@@ -30,7 +26,7 @@ RECIPE = training.Recipe(epochs=1, lr=4e-3, gamma=0.02, warmup=200,
                          batch_size=16, precision="bf16")
 
 
-def point(patch, codebook_size, folder):
+def point(patch, codebook_size):
     """One dot of the curves, as a dict."""
     (train, labels), (valid, truth) = data.mnist("train"), data.mnist("valid")
     started = time.monotonic()
@@ -42,7 +38,8 @@ def point(patch, codebook_size, folder):
     prior = GPT(codebook_size, tokenizer.grid, width=128, layers=2, heads=4)
     row = training.train(
         prior, (tokenizer.encode(train[:DIGITS]), labels[:DIGITS]),
-        (codes, truth), RECIPE, folder,
+        (codes, truth), RECIPE,
+        STORE / "rate_distortion" / f"{patch}_{codebook_size}",
         {"tokenizer": describe(tokenizer), "prior": describe(prior)},
         device="cpu")[-1]
     return {"patch": patch, "codebook_size": codebook_size,
@@ -55,15 +52,7 @@ def point(patch, codebook_size, folder):
 
 
 def measure():
-    points, how = [], hashlib.sha256(repr((RECIPE, DIGITS)).encode())
-    for patch, sizes in POINTS.items():
-        for size in sizes:
-            folder = (Path("runs/rate_distortion") / how.hexdigest()[:8]
-                      / f"{patch}_{size}")
-            path = folder / "point.json"
-            if not path.exists():
-                found = point(patch, size, folder)
-                with atomic(path) as part:
-                    part.write_text(json.dumps(found))
-            points.append(json.loads(path.read_text()))
-    return {"digits_trained_on": DIGITS, "points": points}
+    return {"digits_trained_on": DIGITS, "points": [
+        kept("rate_distortion", f"{patch} {size}", (RECIPE, DIGITS),
+             functools.partial(point, patch, size))
+        for patch, sizes in POINTS.items() for size in sizes]}

@@ -11,7 +11,7 @@ of the same pool taken without choosing, and against eight validation digits.
 
 import torch
 
-from benchmarks.quality import share
+from benchmarks._tools import share
 from pixellab import classify, data, load
 
 POOLS, DRAWN, KEPT, TEMPERATURE = 10, 64, 8, 0.8

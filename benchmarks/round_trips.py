@@ -1,20 +1,17 @@
 """Do files decode, and are damaged ones refused? All five systems.
 
-500 images a model (validation digits; for bsq the 256 validation frames and
-244 training frames, or what the offline sample has): compressed here with
+100 images a model (validation digits, frames for bsq): compressed here with
 their labels, decoded by one fresh process a model, compared with what
 `reconstruct` says (with the image itself where nothing is lost). Overhead:
 the coded bytes, header and checksums apart, over the model's cross-entropy.
 Then damaged files, 600 a model, by chance: cut, one bit flipped, bytes put in,
-another model's file, random bytes. Finished models are kept in
-runs/round_trips (delete it to measure all anew).
+another model's file, random bytes.
 """
 
-import json
+import functools
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +19,19 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from benchmarks._tools import HEADER, fingerprint, kept, seconds, some_digits
 from pixellab import data, load, models
-from pixellab.weights import atomic
 
-IMAGES, DAMAGED = 500, 600
+IMAGES, DAMAGED = 100, 600
 LOSSLESS = ("pixelcnn", "gpt")
 
 
 def some_images(name):
-    if name != "bsq":
-        x, labels = data.mnist("valid")
-        step = len(x) // IMAGES
-        return x[::step][:IMAGES], labels[::step][:IMAGES].tolist()
-    frames = torch.cat([data.supertux("valid"), data.supertux("train", 244)])
-    return frames[:IMAGES], [None] * len(frames[:IMAGES])
+    if name == "bsq":
+        frames = data.supertux("valid")[:IMAGES]
+        return frames, [None] * len(frames)
+    images, labels = some_digits(IMAGES // 10)
+    return images, labels.tolist()
 
 
 def damage(blob, other, generator):
@@ -74,18 +70,16 @@ def decoded(blobs, folder):
 def try_out(name, other):
     model = load(name, device="cpu")
     images, labels = some_images(name)
-    bits = model.bits(images, labels) if name != "bsq" else model.bits(images)
-    started = time.monotonic()
-    blobs = [model.compress(image, label) for image, label in zip(
-        tqdm(images, desc=name), labels, strict=True)]
-    seconds = time.monotonic() - started
+    bits = model.bits(images, labels)
+    encoding, blobs = seconds(lambda: [
+        model.compress(image, label) for image, label in zip(
+            tqdm(images, desc=name), labels, strict=True)])
     expected = images if name in LOSSLESS else model.reconstruct(images)
-    started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        shown = decoded(blobs, Path(folder))
+        decoding, shown = seconds(lambda: decoded(blobs, Path(folder)))
     sizes = torch.tensor([len(blob) for blob in blobs]).double()
-    overhead = 8 * (sizes - 17) - bits
-    generator, started_on = np.random.default_rng(0), time.monotonic()
+    overhead = 8 * (sizes - HEADER) - bits
+    generator = np.random.default_rng(0)
     alarms = sum(refused(model, damage(blobs[i % len(blobs)], other,
                                        generator)) for i in range(DAMAGED))
     return {"images": len(blobs), "failures": sum(
@@ -94,22 +88,15 @@ def try_out(name, other):
             "bytes": sizes.mean().item(), "bits": bits.mean().item(),
             "overhead_bits": overhead.mean().item(),
             "largest_overhead_bits": overhead.max().item(),
-            "encode_seconds": seconds / len(blobs),
-            "decode_seconds": (started_on - started) / len(blobs),
+            "encode_seconds": encoding / len(blobs),
+            "decode_seconds": decoding / len(blobs),
             "damaged": DAMAGED, "refused": alarms}
 
 
 def measure():
     foreign = {name: load(name, device="cpu").compress(some_images(name)[0][0])
                for name in ("patches", "symbols")}
-    results = {}
-    for name in models():
-        weights = load(name, device="cpu").fingerprint().hex()
-        path = Path("runs/round_trips") / f"{name}_{weights}.json"
-        if not path.exists():
-            found = try_out(name, foreign["symbols" if name == "patches"
-                                          else "patches"])
-            with atomic(path) as part:
-                part.write_text(json.dumps(found))
-        results[name] = json.loads(path.read_text())
-    return results
+    return {name: kept(
+        "round_trips", name, fingerprint(name), functools.partial(
+            try_out, name, foreign["symbols" if name == "patches"
+                                   else "patches"])) for name in models()}

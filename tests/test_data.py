@@ -277,7 +277,7 @@ def test_where_torchvision_works_nothing_is_patched():
 def test_benchmarks_are_read_from_the_repository(tmp_path, monkeypatch):
     stored = json.loads((Path(__file__).parent.parent / "benchmarks" /
                          "results.json").read_text())
-    assert data.benchmark("rivals") == stored["rivals"]["results"]
+    assert data.benchmark("bits") == stored["bits"]["results"]
     with pytest.raises(ValueError, match="use one of .*rivals"):
         data.benchmark("nothing")
     alone = tmp_path / "pixellab"  # installed, without the repository

@@ -19,6 +19,9 @@ import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+from benchmarks._tools import processor  # noqa: E402
+
 TABLE = ROOT / "book" / "chapter_times.txt"
 LAST_CELL = """
 import resource
@@ -26,14 +29,6 @@ used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 """
 UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of a ru_maxrss
-
-
-def processor():
-    for line in Path("/proc/cpuinfo").read_text().splitlines() \
-            if Path("/proc/cpuinfo").exists() else []:
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def measure(script):

@@ -220,9 +220,8 @@ def test_frechet_distance_of_gaussians_in_closed_form():
 
 
 def test_samples_that_teach_nothing_are_noticed(monkeypatch):
-    monkeypatch.setitem(samples.RECIPE, "epochs", 8)
-    monkeypatch.setitem(samples.RECIPE, "batch_size", 20)
-    monkeypatch.setitem(samples.RECIPE, "width", 8)
+    for key, value in {"epochs": 8, "batch_size": 20, "width": 8}.items():
+        monkeypatch.setitem(samples.RECIPE, key, value)
     images, labels = _tools.some_digits(50, "train")
     assert samples.taught(images, labels) > 0.5
     assert samples.taught(images, labels.roll(1)) < 0.2

@@ -86,17 +86,26 @@ def shown(model, images):
 
 
 def a_class(images, labels, count, first=0):
-    """`count` of each class in file order from the `first` on, the classes
-    in turn: images (10 * count, H, W) and their labels 0, 1, ... 9, 0 ..."""
+    """`count` of each class from the `first` on, the classes in turn:
+    images (10 * count, H, W) and their labels 0, 1, ... 9, 0, ..."""
     places = torch.stack([
         (labels == digit).nonzero()[first:first + count, 0]
         for digit in range(10)], dim=1).flatten()
     return images[places], labels[places]
 
 
-def some_digits(count, split="valid", first=0):
-    """`a_class` of MNIST."""
-    return a_class(*data.mnist(split), count, first)
+def some_digits(count, first=0):
+    """`a_class` of the validation digits."""
+    return a_class(*data.mnist("valid"), count, first)
+
+
+def training_digits(count, first=0):
+    """`a_class` of the training digits, shuffled: in their file, digits of
+    one writer stand together, and sets of them would be too different."""
+    images, labels = data.mnist("train")
+    order = torch.randperm(len(images), generator=torch.Generator()
+                           .manual_seed(SEED))
+    return a_class(images[order], labels[order], count, first)
 
 
 def drawn(name, count, **filters):

@@ -35,13 +35,12 @@ from tqdm import tqdm
 
 from benchmarks._tools import (
     SEED,
-    a_class,
     drawn,
     fingerprint,
     kept,
     share,
     shown,
-    some_digits,
+    training_digits,
 )
 from pixellab import classify, data, load
 
@@ -78,10 +77,8 @@ def distances(seen, reference):
 def real(model=None):
     """(the reference, the sets of the floor): features of training digits,
     with a model as its tokenizer shows them."""
-    train = data.mnist("train")
-    per_class = REFERENCE // 10
-    parts = (a_class(*train, per_class)[0],
-             a_class(*train, SET * SETS // 10, per_class)[0])
+    parts = (training_digits(REFERENCE // 10)[0],
+             training_digits(SET * SETS // 10, REFERENCE // 10)[0])
     return [features(shown(model, part) if model else part) for part in parts]
 
 
@@ -179,7 +176,7 @@ def measure():
             "recipe": RECIPE, "trained_on": SAMPLES,
             "on_real_digits": kept(
                 "samples", "classifier", recipe,
-                lambda: taught(*some_digits(SAMPLES // 10, "train")))},
+                lambda: taught(*training_digits(SAMPLES // 10)))},
         **{name: kept("samples", name, (fingerprint(name), recipe),
                       functools.partial(quality, name, reference, floor))
            for name in NAMES}}

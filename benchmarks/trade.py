@@ -14,15 +14,15 @@ import statistics
 import torch
 
 from benchmarks._tools import (
-    a_class,
     drawn,
     fingerprint,
     kept,
     share,
     shown,
+    training_digits,
 )
 from benchmarks.samples import features
-from pixellab import classify, data, load
+from pixellab import classify, load
 
 NAMES, SAMPLES, SETS = ("pixelcnn", "gpt", "symbols", "patches"), 300, 5
 SETTINGS = [(0.6, 1.0), (0.8, 1.0), (1.0, 1.0), (1.2, 1.0),
@@ -37,8 +37,7 @@ def spread(seen, labels):
 
 
 def spread_of_real(model):
-    train = data.mnist("train")
-    sets = (a_class(*train, SAMPLES // 10, k * SAMPLES // 10)
+    sets = (training_digits(SAMPLES // 10, k * SAMPLES // 10)
             for k in range(SETS))
     return statistics.median(spread(features(shown(model, images)), labels)
                              for images, labels in sets)

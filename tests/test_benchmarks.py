@@ -222,7 +222,7 @@ def test_frechet_distance_of_gaussians_in_closed_form():
 def test_samples_that_teach_nothing_are_noticed(monkeypatch):
     for key, value in {"epochs": 8, "batch_size": 20, "width": 8}.items():
         monkeypatch.setitem(samples.RECIPE, key, value)
-    images, labels = _tools.some_digits(50, "train")
+    images, labels = _tools.training_digits(50)
     x, y = _tools.some_digits(20)
     for taught, least, most in ((labels, 0.6, 1), (labels.roll(1), 0, 0.2)):
         net = samples.learned_from(images, taught)

@@ -5,7 +5,8 @@ that the judge reads as asked. Diversity: how far a sample is from the nearest
 other sample of its class, by the judge's 96 features (Euclidean), mean over
 all samples, divided by the same number for 300 real training digits as the
 model's tokenizer shows them (median of five sets): 1 is as diverse as real
-digits, 0 is one digit a class.
+digits, 0 is one digit a class. More than 1 is no praise: digits that are
+unlike all others are often no digits.
 """
 
 import functools

@@ -87,7 +87,13 @@ def shown(model, images):
 
 def a_class(images, labels, count, first=0):
     """`count` of each class from the `first` on, the classes in turn:
-    images (10 * count, H, W) and their labels 0, 1, ... 9, 0, ..."""
+    images (10 * count, H, W) and their labels 0, 1, ... 9, 0, ...
+
+    ValueError where there are fewer.
+    """
+    if labels.bincount(minlength=10).min() < first + count:
+        raise ValueError(f"these {len(labels)} digits are too few: the parts "
+                         "of the scoreboard need all of MNIST")
     places = torch.stack([
         (labels == digit).nonzero()[first:first + count, 0]
         for digit in range(10)], dim=1).flatten()

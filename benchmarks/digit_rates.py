@@ -13,9 +13,9 @@ with at least the PSNR of `patches`, and the smallest there are. Bytes of
 `patches` are without its header there.
 """
 
+import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import features
+from PIL import Image, features
 from tqdm import tqdm
 
 from benchmarks._tools import HEADER, some_digits
@@ -32,9 +32,9 @@ RIVALS = {"JPEG": (QUALITIES[1:], {"optimize": True}),
 
 def resized(images):
     """To 30 x 30, as `symbols` does before it rounds: uint8."""
-    larger = F.interpolate(images[:, None].float(), (30, 30),
-                           mode="bilinear", align_corners=False)[:, 0]
-    return larger.round().to(torch.uint8)
+    return torch.from_numpy(np.stack([
+        Image.fromarray(image).resize((30, 30), Image.Resampling.BILINEAR)
+        for image in images.numpy()]))
 
 
 def lossy(name, images, labels):

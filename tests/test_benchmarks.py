@@ -18,6 +18,7 @@ from benchmarks import (
     _tools,
     binarisations,
     bits,
+    digit_rates,
     lossless,
     reranking,
     samples,
@@ -29,6 +30,7 @@ from pixellab.model import ImageModel
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
 from pixellab.tokenizers.pixels import Pixels
+from pixellab.tokenizers.symbols import Symbols
 
 ROOT = Path(__file__).parent.parent
 STORED = json.loads(runner.RESULTS.read_text())
@@ -191,6 +193,13 @@ def test_an_archive_is_read_again_and_its_size_is_its_bits(monkeypatch):
         lossless.extract(model, bytes(damaged))
     with pytest.raises(ValueError, match="these weights"):
         lossless.extract(load("patches", device="cpu"), blob)
+
+
+def test_symbols_are_compared_with_what_they_round():
+    images, _ = _tools.some_digits(1)
+    tokenizer = Symbols()
+    rounded = (digit_rates.resized(images) > 127).to(torch.uint8) * 255
+    assert torch.equal(rounded, tokenizer.decode(tokenizer.encode(images)))
 
 
 def test_a_fresh_process_reads_an_archive():

@@ -35,7 +35,7 @@ from pixellab import data, load, models, sampling
 from pixellab.data import import_torchvision
 from pixellab.priors.gpt import GPT
 
-IMAGES = {"bsq": 16}  # of the others 64
+IMAGES = {"pixelcnn": 64, "gpt": 64, "symbols": 64, "patches": 64, "bsq": 16}
 FEW = {"pixelcnn": 10, "gpt": 10, "symbols": 16, "patches": 64, "bsq": 2}
 RUNS, FILES = 3, 5
 
@@ -113,14 +113,16 @@ def reference():
     """The transformer of usual size over symbols: (prior, labels, uniforms)
     """
     torch.manual_seed(SEED)
-    return (GPT(64, (30, 5), width=256, layers=8, heads=8, window=None).eval(),
-            torch.arange(64) % 10, sampling.uniform_numbers(64, 150, SEED))
+    prior = GPT(64, (30, 5), width=256, layers=8, heads=8, window=None).eval()
+    count = IMAGES["symbols"]
+    return (prior, torch.arange(count) % 10,
+            sampling.uniform_numbers(count, 150, SEED))
 
 
 def side_by_side():
     """Seconds of everything that has a cache, by name."""
-    ready = {name: start(name, IMAGES.get(name, 64)) for name in models()}
-    theirs = rival(ready["gpt"][0].config, 64)
+    ready = {name: start(name, IMAGES[name]) for name in models()}
+    theirs = rival(ready["gpt"][0].config, IMAGES["gpt"])
     ready["reference"] = reference()
     return in_turn({
         **{name: lambda parts=parts: sampling.sample(*parts)
@@ -152,13 +154,13 @@ def files():
 
 def measure():
     times = side_by_side()
-    sampled = {name: {"images": IMAGES.get(name, 64),
+    sampled = {name: {"images": IMAGES[name],
                       "cached_seconds": round(times[name], 3),
                       **compare(name)} for name in models()}
     return {
         "sampling": sampled,
         "hugging_face": {
-            "digits": 64, "transformers": version("transformers"),
+            "digits": IMAGES["gpt"], "transformers": version("transformers"),
             "gpt_seconds": round(times["gpt"], 2),
             "default_cache_seconds": round(times["default cache"], 2),
             "static_cache_seconds": round(times["static cache"], 2),
@@ -166,6 +168,7 @@ def measure():
                 name: round(times[name] / times["gpt"], 2)
                 for name in ("default cache", "static cache")}},
         "symbols, reference size": {
-            "digits": 64, "seconds": round(times["reference"], 3),
+            "digits": IMAGES["symbols"],
+            "seconds": round(times["reference"], 3),
             "parameters": sum(p.numel() for p in reference()[0].parameters())},
         "files": files()}

@@ -992,8 +992,9 @@ for name, key in zip(rivals, ("png", "webp", "zlib", "xz", "ours")):
 #
 # ## Three ways to make digits black and white
 #
-# Many published results are on *binarised* MNIST: each pixel black or white.
-# A smaller problem, and a trap. There are three ways to get there:
+# Many published results are on {term}`binarised <binarisation>` MNIST: each
+# pixel black or white. A smaller problem, and a trap. There are three ways to
+# get there:
 #
 # - **threshold**: white if the grey is at least 128. A fixed rule.
 # - **static**: white with probability grey/255

@@ -164,8 +164,8 @@ for axis, kind in zip(axes, "AB"):
 plt.show()
 
 # %% [markdown]
-# The orange frame marks the pixel to be guessed. A convolution with such a
-# mask multiplies its weights by it each time it is used. It makes a *new*
+# The orange frame marks the pixel to be guessed. A {term}`masked convolution`
+# multiplies its weights by the mask each time it is used. It makes a *new*
 # tensor. Multiplying the stored weights in place, as some public code does in
 # `forward`, changes parameters behind the optimizer's back.
 
@@ -263,7 +263,8 @@ pl.glue("pixelcnn_blind", blind)
 #
 # ## Two stacks
 #
-# The cure {cite}`oord2016conditional` is to split the past in two:
+# The cure {cite}`oord2016conditional` is to split the past in two,
+# {term}`a vertical and a horizontal stack <vertical and horizontal stack>`:
 #
 # - the **vertical stack** looks at all rows above. It needs no mask: its
 #   input is the image moved down by one row, so everything it can reach is
@@ -403,7 +404,7 @@ plt.show()
 # %% [markdown]
 # ## A block, and the label
 #
-# A block is one layer of both stacks, with a gate in each and a
+# A {term}`gated block` is one layer of both stacks, with a gate in each and a
 # {term}`residual connection` {cite}`he2016` around each. And the label? "Draw
 # a 3" is a sentence about the whole picture. It becomes a vector, one for each
 # class, that is added before the gates at every pixel: it biases all signals

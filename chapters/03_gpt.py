@@ -29,8 +29,8 @@
 #
 # and only the guesser changes. There, news of a far pixel was handed from
 # neighbour to neighbour, layer by layer, and a kernel of the wrong shape made
-# it blind. A **transformer** {cite}`vaswani2017` lets each place look at every
-# earlier place directly, and learn which of them matter.
+# it blind. A **{term}`transformer`** {cite}`vaswani2017` lets each place look
+# at every earlier place directly, and learn which of them matter.
 #
 # So the question of this chapter: which of the pixels so far should a network
 # look at, and how can a place choose for itself?

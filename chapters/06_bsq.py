@@ -1680,9 +1680,9 @@ pl.glue("bsq_rd_decode", f"{ours['decode_seconds']:.1f}")
 # | AVIF | {glue:text}`bsq_gain_avif` | {glue:text}`bsq_gain_avif_bare` | {glue:text}`bsq_smallest_avif` | {glue:text}`bsq_fixed_avif` |
 #
 # Five remarks, to be fair. **To beat JPEG here is nearly free**: at this size
-# most of its file is header. WebP and AVIF are the bar, and without headers
-# AVIF is the strongest of them ({glue:text}`bsq_gain_avif_bare` for ours). **A
-# rival may be helped**: half the size is a simple trick, and strong at few
+# most of its file is header. WebP and AVIF are the bar. Without headers AVIF
+# is the strongest, and ours has {glue:text}`bsq_gain_avif_bare` against it.
+# **A rival may be helped**: half the size is a simple trick, and strong at few
 # bytes. The smallest files with our error are those of
 # {glue:text}`bsq_strongest`, with {glue:text}`bsq_needed` bytes. **The rivals
 # know nothing of karts.** They are made for every picture there is; ours has

@@ -1,9 +1,8 @@
 """One readable training loop for every network, with Accelerate inside.
 
 The same code runs on a CPU, one GPU, or several processes (`accelerate
-launch` or `torchrun`). Everything random follows from (seed, epoch, step), so
-that a run which was killed and resumed ends with the weights of one that was
-not.
+launch`). Everything random follows from (seed, epoch, step), so that a run
+which was killed and resumed ends with the weights of one that was not.
 """
 
 import functools
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
@@ -40,30 +40,16 @@ class Recipe:
     save_minutes: float = 5.0  # between checkpoints inside an epoch
 
     def __post_init__(self):
-        for name in ("epochs", "lr", "gamma", "batch_size"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}; it must be positive")
-        if self.seed not in range(2**32):
-            raise ValueError(f"seed is {self.seed}; it must be 0 or more, "
-                             "and less than 2**32")
-        if self.warmup < 0 or not 0 <= self.label_dropout <= 1:
-            raise ValueError("warmup must be 0 or more, and label_dropout "
-                             "lie in 0 to 1")
-
-
-def fingerprint(inputs):
-    """SHA-256 of the training tokens (or uint8 pictures), 16 hex digits."""
-    if inputs.dtype != torch.uint8:
-        inputs = inputs.to(torch.int16)
-    return hashlib.sha256(inputs.contiguous().flatten().numpy()
-                          ).hexdigest()[:16]
-
-
-def drop_labels(labels, null, rate, generator):
-    """Replace labels by the null class, each with probability `rate`."""
-    dropped = torch.rand(len(labels), generator=generator) < rate
-    return torch.where(dropped, null, labels)
+        limits = {"epochs": (1, 1e9), "lr": (1e-9, 1e99), "gamma": (1e-9, 1),
+                  "warmup": (0, 1e9), "batch_size": (1, 1e9),
+                  "label_dropout": (0, 1), "seed": (0, 2**32 - 1)}
+        for name, (low, high) in limits.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must "
+                                 f"lie in {low} to {high}")
+        if self.precision not in ("auto", "bf16", "fp32"):
+            raise ValueError(f"precision is {self.precision!r}; it must be "
+                             "auto, bf16 or fp32")
 
 
 def loss_in_nats(prior, tokens, labels):
@@ -73,9 +59,8 @@ def loss_in_nats(prior, tokens, labels):
 
 
 def bits_a_token(prior, tokens, labels):
-    """The score of a prior: {"valid": mean bits a token}."""
-    return {"valid": likelihood.token_bits(prior, tokens, labels
-                                           ).mean().item()}
+    bits = likelihood.token_bits(prior, tokens, labels)
+    return {"valid": bits.mean().item()}
 
 
 @dataclass
@@ -91,13 +76,24 @@ class Task:
     scale: float = likelihood.NATS_PER_BIT  # the loss that is one unit
 
 
-def is_first_process():
-    """True on the one process that writes files (and prints).
+class Files(torch.utils.data.Dataset):
+    """Pictures, or their tokens, that stay in files until a batch needs them.
 
-    By the variable that torchrun and accelerate set; Accelerate itself may
-    not be asked before `train` has told it which device to use.
+    files[chosen], for a slice or int64 (B,), is `read` of each of these
+    paths, as one tensor (B, ...). Nothing is kept.
     """
-    return os.environ.get("RANK", "0") == "0"
+
+    def __init__(self, paths, read):
+        self.paths, self.read = np.array(paths, dtype=object), read
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, chosen):
+        return torch.stack([self.read(path) for path in self.paths[chosen]])
+
+    def split(self, size):
+        return (self[i:i + size] for i in range(0, len(self), size))
 
 
 def train(prior, train_set, valid_set, recipe, folder, config, about=None,
@@ -106,14 +102,14 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     """Train `prior` in place; returns the history: one dict an epoch, with
     "train" and "valid" in bits a token.
 
-    train_set, valid_set: (tokens int64 (N, T), labels int64 (N,)). Another
-    network and other inputs come with a `task` of their own. `folder`
-    receives best.safetensors (lowest validation bits), last.safetensors,
-    state.pt (to resume) and history.json, each written atomically.
-    `config` and `about` (what is known of the data) go into their headers,
-    `tokenizer` (the tensors that it learned) beside the prior's.
-    on_epoch(history) is called after each epoch, on the first process.
-    compiled=True spends a minute on compiling first: for long runs on a GPU.
+    train_set, valid_set: (tokens int64 (N, T) or `Files`, labels int64
+    (N,)). Another network and other inputs come with a `task` of their own.
+    `folder` receives best.safetensors (lowest validation bits),
+    last.safetensors, state.pt (to resume) and history.json, each written
+    atomically. `config` and `about` (what is known of the data) go into
+    their headers, `tokenizer` (the tensors that it learned) beside the
+    prior's. on_epoch(history) is called after each epoch, on the first
+    process. compiled=True compiles first: a minute, for long runs on a GPU.
 
     ValueError for a batch larger than the data, a loss that is not finite,
     or a resumed run with other data or another recipe; FileNotFoundError
@@ -123,56 +119,57 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
 
     task = task or Task()
     accelerator = Accelerator(cpu=device == "cpu")
+    if device not in (None, accelerator.device.type):
+        raise ValueError(f"there is no {device} device here: use cpu")
+    first, device = accelerator.is_main_process, accelerator.device
     check_sizes(len(train_set[0]), recipe, accelerator.num_processes)
-    bf16 = use_bf16(recipe.precision, accelerator.device)
     optimizer = torch.optim.Adam(prior.parameters(), lr=recipe.lr)
     net, optimizer = accelerator.prepare(
         torch.compile(prior) if compiled else prior, optimizer)
+    bf16 = recipe.precision == "bf16" or (
+        recipe.precision == "auto" and device.type == "cuda"
+        and torch.cuda.get_device_capability(device) >= (8, 0))
     run = {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0, "history": [],
            "recipe": asdict(recipe), "data": fingerprint(train_set[0]),
            "config": config, "about": about or {}}
     if resume:
         run = resumed(run, folder, prior, optimizer)
-    elif accelerator.is_main_process:  # a kill at any time can be resumed
-        save_state(folder, run, prior, optimizer, tokenizer or {})
     about = {**run["about"], "data_sha256": run["data"],
-             "device": str(accelerator.device),
-             "precision": "bf16" if bf16 else "fp32",
+             "device": str(device), "precision": "bf16" if bf16 else "fp32",
              "processes": accelerator.num_processes,
              "torch": torch.__version__, "pixellab": version("pixellab")}
-    first, tokenizer = accelerator.is_main_process, tokenizer or {}
+    save = functools.partial(save_state, folder, run, prior, optimizer,
+                             tokenizer or {})
+    if first and not resume:
+        save()  # from now on, a kill at any time can be resumed
     writer = tensorboard(log_dir) if first and log_dir else None
-    started = time.monotonic() - run["seconds"]
     saved_at = time.monotonic()
+    started = saved_at - run["seconds"]
 
     for epoch in range(run["epoch"], recipe.epochs):
         steps = len(train_set[0]) // recipe.batch_size
-        bar = tqdm(total=steps, initial=run["step"],
-                   desc=f"epoch {epoch + 1}/{recipe.epochs}",
-                   disable=not (progress and first))
+        bar = tqdm(range(run["step"], steps), total=steps,
+                   initial=run["step"], disable=not (progress and first),
+                   desc=f"epoch {epoch + 1}/{recipe.epochs}")
         net.train()
-        for step in range(run["step"], steps):
-            tokens, labels = batch(train_set, recipe, epoch, step,
+        for step in bar:
+            inputs, labels = batch(train_set, recipe, epoch, step,
                                    prior.num_classes, accelerator)
             for group in optimizer.param_groups:
                 group["lr"] = rate(recipe, epoch * steps + step, steps)
-            with torch.autocast(accelerator.device.type, torch.bfloat16,
-                                enabled=bf16):
-                loss = task.loss(net, tokens, labels)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                loss = task.loss(net, inputs, labels)
             optimizer.zero_grad()
             accelerator.backward(loss)
             optimizer.step()
             run["loss"] += accelerator.reduce(loss.detach(), "mean").item()
-            run["step"] = step + 1
-            run["seconds"] = time.monotonic() - started
-            bar.update()
+            run.update(step=step + 1, seconds=time.monotonic() - started)
             mean = run["loss"] / (step + 1) / task.scale
             bar.set_postfix_str(f"{mean:.4g} {task.unit}")
-            if time.monotonic() - saved_at > 60 * recipe.save_minutes:
+            if first and (time.monotonic() - saved_at
+                          > 60 * recipe.save_minutes):
                 saved_at = time.monotonic()
-                if first:
-                    save_state(folder, run, prior, optimizer, tokenizer)
-        bar.close()
+                save()
         net.eval()
         row = {"epoch": epoch + 1,
                "train": run["loss"] / steps / task.scale,
@@ -183,13 +180,20 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         run["history"].append(row)
         run.update(epoch=epoch + 1, step=0, loss=0.0,
                    seconds=time.monotonic() - started)
-        if first:
-            save_weights(folder, run, {**prior.state_dict(), **tokenizer},
-                         about, task.name)
-            save_state(folder, run, prior, optimizer, tokenizer)
-            report(row, writer, progress, task.unit)
-            if on_epoch:
-                on_epoch(run["history"])
+        if not first:
+            continue
+        save_weights(folder, run, {**prior.state_dict(), **(tokenizer or {})},
+                     about, task.name)
+        save()
+        if progress:
+            print(f"epoch {row['epoch']}: train {row['train']:.5g}, "
+                  f"validation {row['valid']:.5g} {task.unit}", flush=True)
+        if writer:
+            for name in row:
+                writer.add_scalar(name, row[name], row["epoch"])
+            writer.flush()
+        if on_epoch:
+            on_epoch(run["history"])
     accelerator.wait_for_everyone()
     return run["history"]
 
@@ -201,37 +205,34 @@ def rate(recipe, step, steps_per_epoch):
 
 
 def check_sizes(images, recipe, processes=1):
-    if images < recipe.batch_size:
-        raise ValueError(f"batch_size is {recipe.batch_size}, but there are "
-                         f"only {images} training images")
-    if recipe.batch_size % processes:
-        raise ValueError(f"batch_size is {recipe.batch_size}; it must be a "
-                         f"multiple of the {processes} processes")
-
-
-def use_bf16(precision, device):
-    if precision not in ("auto", "bf16", "fp32"):
-        raise ValueError(f"precision is {precision!r}; it must be auto, bf16 "
-                         "or fp32")
-    return precision == "bf16" or (
-        precision == "auto" and device.type == "cuda"
-        and torch.cuda.get_device_capability(device) >= (8, 0))
+    if not processes <= recipe.batch_size <= images or (
+            recipe.batch_size % processes):
+        raise ValueError(
+            f"batch_size is {recipe.batch_size}; it must be a multiple of "
+            f"the processes ({processes}), and there are only {images} "
+            "training images")
 
 
 def batch(data, recipe, epoch, step, null, accelerator):
     """This process's share of one batch, a function of (epoch, step).
 
-    (tokens int64 (b, T), labels int64 (b,)), b = batch_size / processes.
+    (inputs (b, ...), labels int64 (b,)), b = batch_size / processes.
     """
-    tokens, labels = data
-    order = shuffled(len(tokens), recipe.seed, epoch)
+    inputs, labels = data
+    order = shuffled(len(inputs), recipe.seed, epoch)
     chosen = order[step * recipe.batch_size:][:recipe.batch_size]
     labels = drop_labels(labels[chosen], null, recipe.label_dropout,
                          seeded(recipe.seed, epoch, step + 1))
     torch.manual_seed(seeded(recipe.seed, epoch, step, 0).initial_seed())
     mine = slice(accelerator.process_index, None, accelerator.num_processes)
-    return (tokens[chosen][mine].to(accelerator.device),
+    return (inputs[chosen[mine]].to(accelerator.device),
             labels[mine].to(accelerator.device))
+
+
+def drop_labels(labels, null, rate, generator):
+    """Replace labels by the null class, each with probability `rate`."""
+    dropped = torch.rand(len(labels), generator=generator) < rate
+    return torch.where(dropped, null, labels)
 
 
 @functools.lru_cache(maxsize=1)
@@ -247,35 +248,35 @@ def seeded(*numbers):
     return torch.Generator().manual_seed(seed)
 
 
+def fingerprint(inputs):
+    """16 hex digits: the SHA-256 of the training tokens (or uint8 pictures),
+    or of the names and sizes of their files."""
+    if isinstance(inputs, Files):
+        content = repr([(Path(path).name, os.path.getsize(path))
+                        for path in inputs.paths]).encode()
+    else:
+        if inputs.dtype != torch.uint8:
+            inputs = inputs.to(torch.int16)
+        content = inputs.contiguous().flatten().numpy()
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def tensorboard(log_dir):
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(log_dir)
 
 
-def report(row, writer, shown, unit):
-    """One line an epoch, and all its numbers for TensorBoard."""
-    if shown:
-        print(f"epoch {row['epoch']}: train {row['train']:.5g}, validation "
-              f"{row['valid']:.5g} {unit}", flush=True)
-    if writer:
-        for name in set(row) - {"epoch"}:
-            writer.add_scalar(name, row[name], row["epoch"])
-        writer.flush()
-
-
 def save_weights(folder, run, tensors, about, name):
     """last.safetensors, best.safetensors if it is the best, history.json."""
     row = run["history"][-1]
-    provenance = {**about, "recipe": run["recipe"],
-                  "epochs_done": row["epoch"],
-                  "seconds": round(run["seconds"]),
-                  f"valid_{name}": row["valid"],
-                  f"train_{name}": row["train"]}
+    about = {**about, "recipe": run["recipe"], "epochs_done": row["epoch"],
+             "seconds": round(run["seconds"]),
+             f"valid_{name}": row["valid"], f"train_{name}": row["train"]}
     best = min(run["history"], key=lambda row: row["valid"])
     for which in ("last", "best") if row is best else ("last",):
-        weights.save(Path(folder) / f"{which}.safetensors",
-                     tensors, run["config"], provenance)
+        weights.save(Path(folder) / f"{which}.safetensors", tensors,
+                     run["config"], about)
     with weights.atomic(Path(folder) / "history.json") as path:
         path.write_text(json.dumps(run["history"], indent=1))
 
@@ -293,10 +294,7 @@ def load_state(folder):
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} does not exist")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        if "about" not in state["run"]:
-            raise ValueError(f"{path} is of another version: start anew")
-        return state
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
         raise ValueError(f"{path} is damaged "
                          f"({str(error).splitlines()[0]})") from None
@@ -305,16 +303,13 @@ def load_state(folder):
 def resumed(run, folder, prior, optimizer):
     """The stored run, if it is the same one; only `epochs` may differ."""
     saved = load_state(folder)
-    before, after = saved["run"]["recipe"], run["recipe"]
+    before, after = ({"data": one["data"], "config": one["config"],
+                      **one["recipe"]} for one in (saved["run"], run))
     for name in set(after) - {"epochs", "save_minutes"}:
         if before[name] != after[name]:
             raise ValueError(
                 f"{name} was {before[name]} when this run began and is "
                 f"{after[name]} now: use the same, or start anew")
-    for name in ("data", "config"):
-        if saved["run"][name] != run[name]:
-            raise ValueError(f"this run began with other {name} (--limit?): "
-                             "use the same, or start anew")
     prior.load_state_dict(saved["prior"])
     optimizer.load_state_dict(saved["optimizer"])
-    return {**saved["run"], "recipe": after}
+    return {**saved["run"], "recipe": run["recipe"]}

@@ -225,7 +225,7 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
              16)
     assert command("train", "bsq", "--stage", "autoencoder", "--width", 8,
                    "--bits", 5, *short, "--out", tmp_path / "a") == 0
-    assert "without quantisation" in capsys.readouterr().out
+    assert "thousandths, validation" in capsys.readouterr().out
     assert command("train", "bsq", "--stage", "tokenizer", "--weights",
                    tmp_path / "a" / "best.safetensors", *short, "--log-dir",
                    tmp_path / "logs", "--out", tmp_path / "t") == 0
@@ -300,15 +300,16 @@ def test_a_tokenizer_that_was_cut_short_goes_on(sample_data, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("words, hint", [
-    ((), "there is no `train bsq`: use one of bsq --stage autoencoder"),
-    (("--stage", "prior"), "needs a tokenizer"),
+    ((), "there is no `train bsq`: use one of train bsq --stage autoencoder"),
+    (("--stage", "prior"), "needs --tokenizer"),
     (("--stage", "tokenizer", "--shifts", 1), "is not for"),
     (("--stage", "tokenizer", "--layers", 2), "is not for"),
     (("--stage", "tokenizer", "--codebook-size", 9), "is not for"),
     (("--stage", "prior", "--bits", 9, "--tokens", "x"), "is not for"),
-    (("--stage", "prior", "--tokens", "a", "--tokenizer", "b"), "leave out"),
+    (("--stage", "prior", "--tokens", "a", "--tokenizer", "b"),
+     "leave it out"),
     (("--stage", "prior", "--tokens", "no.safetensors"), "no model"),
-    (("--stage", "prior", "--tokens", "patches"), "holds no tok"),
+    (("--stage", "prior", "--tokens", "patches"), "patches is no bsq"),
     (("--stage", "tokenizer", "--patch", 7), "must divide"),
     (("--stage", "tokenizer", "--bits", 20), "1 to 15")])
 def test_flags_that_cannot_be(words, hint, sample_data, tmp_path, capsys):
@@ -333,7 +334,7 @@ def test_frames_of_another_size_are_not_tokenized(sample_data, tmp_path,
     assert command("tokenize", "bsq", "--weights", "patches", place, out) == 2
     assert command("train", "bsq", "--stage", "tokenizer", "--weights",
                    "patches", "--out", tmp_path / "run") == 2
-    assert "no tokenizer of bsq" in capsys.readouterr().err
+    assert "patches is no bsq" in capsys.readouterr().err
 
 
 # ------------------------------------------------------- what ships with it

@@ -281,17 +281,6 @@ def test_rerank_refuses(symbols, label, keep, words):
 
 # ----------------------------------------------------- the command line
 
-def test_digits_as_text(capsys, symbols):
-    code = main(["sample", "symbols", "--targets", "3,5", "--best-of", "6",
-                 "--keep", "2", "--as-text", "--device", "cpu",
-                 "--temperature", "0.8"])
-    lines = capsys.readouterr().out.splitlines()
-    assert code == 0 and [line[0] for line in lines] == ["3", "3", "5", "5"]
-    tokens = torch.stack([TOKENIZER.from_text(line)[0] for line in lines])
-    expected = symbols.sample(labels=[3, 3, 5, 5], best_of=6, temperature=0.8)
-    assert torch.equal(TOKENIZER.decode(tokens), expected)
-
-
 def test_the_best_as_pictures(capsys, tmp_path):
     code = main(["sample", "symbols", "--targets", "3", "--best-of", "4",
                  "--keep", "2", "--out", str(tmp_path), "--device", "cpu"])
@@ -302,12 +291,11 @@ def test_the_best_as_pictures(capsys, tmp_path):
 
 @pytest.mark.parametrize("name, words, message", [
     ("symbols", ["--keep", "3"], "--best-of"),
-    ("symbols", ["--best-of", "4", "--keep", "5"], "draws only 4"),
+    ("symbols", ["--best-of", "4", "--keep", "5"], "best_of is 4"),
     ("symbols", ["--best-of", "9", "--targets", "11"], "label 11"),
     ("symbols", ["--best-of", "9", "--temperature", "nan"], "temperature"),
     ("symbols", ["--best-of", "4", "--count", "5"], "--keep"),
-    ("symbols", ["--as-text", "--gif"], "--gif"),
-    ("gpt", ["--as-text"], "no text form"),
+    ("symbols", ["--best-of", "4", "--gif"], "--gif"),
     ("judge", [], "draws nothing"),
     ("pixelcnn-binary", ["--best-of", "9"], "this model has none")])
 def test_options_that_cannot_be_joined(capsys, tmp_path, name, words,

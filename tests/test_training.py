@@ -1,16 +1,21 @@
-"""Training: it learns, it resumes exactly, a kill loses nothing."""
+"""Training: it learns, it resumes exactly, a kill loses nothing; several
+processes learn the same, and so does a folder of any length."""
 
 import json
+import random
 import signal
 import subprocess
 import sys
-import time
+import weakref
 
 import pytest
 import torch
+from PIL import Image
 
-from pixellab import likelihood, training, weights
-from pixellab.model import describe
+import pixellab as pl
+from pixellab import cli, likelihood, training, weights
+from pixellab.cli import main
+from pixellab.model import build, describe
 from pixellab.priors.pixelcnn import PixelCNN
 from pixellab.tokenizers.pixels import Pixels
 from pixellab.training import Recipe
@@ -116,7 +121,7 @@ def test_resume_wants_the_same_data(tmp_path, monkeypatch):
     run(tmp_path, epochs=1)
     monkeypatch.setitem(globals(), "stripes",
                         lambda count, seed=0: noise(count))
-    with pytest.raises(ValueError, match="other data"):
+    with pytest.raises(ValueError, match="data was"):
         run(tmp_path, epochs=2, resume=True)
 
 
@@ -169,7 +174,7 @@ def test_labels_are_dropped_at_the_asked_rate():
     {"epochs": 0}, {"lr": -1.0}, {"lr": float("inf")}, {"gamma": float("nan")},
     {"batch_size": 0}])
 def test_recipes_without_sense_are_refused(setting):
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match="must lie in"):
         Recipe(**setting)
 
 
@@ -178,56 +183,160 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
         run(tmp_path, batch_size=512)
 
 
-COMMAND = ["-m", "pixellab", "train", "pixelcnn", "--epochs", "2", "--limit",
-           "64", "--batch-size", "16", "--width", "8", "--layers", "1",
-           "--precision", "fp32", "--device", "cpu"]
+# ------------------------------------------------------ the command line
+
+SHORT = ["--batch-size", "16", "--width", "32", "--layers", "1",
+         "--precision", "fp32", "--device", "cpu"]
+KILLED = """
+import os, signal, sys
+from pixellab import cli, training
+
+batch, calls = training.batch, []
+
+def batch_or_death(*arguments):
+    calls.append(1)
+    if len(calls) == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return batch(*arguments)
+
+training.batch = batch_or_death
+cli.main(sys.argv[2:])
+"""
 
 
-def test_a_killed_process_resumes(tmp_path, sample_data):
-    """SIGKILL after the first epoch; the second run finishes the second."""
-    process = subprocess.Popen(
-        [sys.executable, *COMMAND, "--epochs", "500", "--out", tmp_path],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(1200):
-        if ((tmp_path / "state.pt").exists()
-                and training.load_state(tmp_path)["run"]["epoch"]):
-            break
-        assert process.poll() is None
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = json.loads((tmp_path / "history.json").read_text())
-    epochs = str(len(done) + 2)
-    finished = subprocess.run(
-        [sys.executable, "-m", "pixellab", "train", "pixelcnn", "--epochs",
-         epochs, "--limit", "64", "--resume", tmp_path, "--device", "cpu"],
-        capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
-    history = json.loads((tmp_path / "history.json").read_text())
-    assert [row["epoch"] for row in history] == \
-        list(range(1, int(epochs) + 1))
-    assert history[:len(done)] == done
-    assert not list(tmp_path.glob("*.part"))
+def command(*words):
+    assert main([str(word) for word in words]) == 0
 
 
-def test_two_processes_learn_the_same(tmp_path, sample_data):
-    """Data-parallel training of one and of two processes: one loss curve,
-    and one codebook, which both learn and one writes."""
-    curves, command = [], [word if word != "pixelcnn" else "patches"
-                           for word in COMMAND] + ["--codebook-size", "24"]
-    for count in ("1", "2"):
-        folder = tmp_path / count
-        done = subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--standalone",
-             "--nproc_per_node", count, *command, "--out", folder],
-            capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-2000:]
-        _, _, about = weights.load(folder / "best.safetensors")
-        assert about["processes"] == int(count)
-        assert done.stdout.count("dB, ") == 2  # codebook and model, once
+def outcome(folder):
+    """(weights, config, history) of a run."""
+    tensors, config, _ = weights.load(folder / "last.safetensors")
+    return tensors, config, json.loads((folder / "history.json").read_text())
+
+
+def assert_equal_runs(one, other):
+    """To the last bit."""
+    assert one[1:] == other[1:] and one[0].keys() == other[0].keys()
+    assert all(torch.equal(one[0][key], other[0][key]) for key in one[0])
+
+
+def folder_of_digits(place, sizes=(("train", 40), ("valid", 24)), side=28):
+    """PNGs of digits, in the order of the set: (folder, {split: images})."""
+    images = {split: pl.data.mnist(split)[0][:count] for split, count in sizes}
+    for split in images:
+        (place / split).mkdir(parents=True)
+        for i, image in enumerate(images[split]):
+            Image.fromarray(image.numpy()).resize((side, side)).save(
+                place / split / f"{i:03}.png")
+    return place, images
+
+
+def test_a_run_killed_at_any_step_ends_with_the_same_weights(
+        tmp_path, sample_data):
+    """SIGKILL before a random one of 2 x 4 steps; then --resume."""
+    seed = random.SystemRandom().randrange(10**6)
+    draw = random.Random(seed)
+    step, minutes = draw.randint(2, 8), draw.choice(["1e-9", "60"])
+    print(f"seed {seed}: killed in step {step}, --save-minutes {minutes}")
+    words = ["train", "pixelcnn", "--epochs", "2", "--limit", "64", *SHORT]
+    command(*words, "--out", tmp_path / "whole")
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(step), *words, "--save-minutes",
+         minutes, "--out", tmp_path / "cut"], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    command("train", "pixelcnn", "--limit", "64", "--device", "cpu",
+            "--resume", tmp_path / "cut")
+    assert_equal_runs(outcome(tmp_path / "whole"), outcome(tmp_path / "cut"))
+    assert not list((tmp_path / "cut").glob("*.part"))
+
+
+@pytest.mark.parametrize("words", [
+    ["gpt", "--images", "DIGITS"],
+    ["patches", "--codebook-size", "24"]])  # both learn it, one writes it
+def test_two_processes_learn_the_same(tmp_path, sample_data, words):
+    """`accelerate launch`: the loss curve is that of one process, to 1e-4."""
+    place, _ = folder_of_digits(tmp_path / "digits")
+    words = ["train", *(str(place) if word == "DIGITS" else word for word in
+                        words), "--epochs", "2", "--limit", "32", *SHORT]
+    command(*words, "--out", tmp_path / "1")
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu",
+         "--num_processes", "2", "--main_process_port", "0", "-m", "pixellab",
+         *words, "--out", tmp_path / "2"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("best.safetensors: ") == 1
+    assert done.stdout.count("tokenizer.safetensors: ") == ("patches" in words)
+    for count in (1, 2):
+        about = weights.load(tmp_path / f"{count}" / "best.safetensors")[2]
+        assert about["processes"] == count
+        assert len(about["check"]["bits"]) == about["valid_images"]
         assert "test_bits_per_token" not in about  # none in the sample
-        assert len(about["check"]["bits"]) == 64
-        curves.append(json.loads((folder / "history.json").read_text()))
-    for one, two in zip(*curves, strict=True):
-        assert one["train"] == pytest.approx(two["train"], rel=1e-3)
-        assert one["valid"] == pytest.approx(two["valid"], rel=1e-3)
+    for one, two in zip(outcome(tmp_path / "1")[2],
+                        outcome(tmp_path / "2")[2], strict=True):
+        assert one["train"] == pytest.approx(two["train"], rel=1e-4)
+        assert one["valid"] == pytest.approx(two["valid"], rel=1e-4)
+
+
+# ------------------------------------------------------ folders of images
+
+def test_a_folder_teaches_what_its_pictures_teach(tmp_path, sample_data):
+    """To the last bit, as tensors; and a run on it can be resumed."""
+    place, images = folder_of_digits(tmp_path / "digits")
+    words = ["train", "gpt", "--images", place]
+    command(*words, "--epochs", "2", *SHORT, "--out", tmp_path / "whole")
+    whole = outcome(tmp_path / "whole")
+    about = weights.load(tmp_path / "whole" / "best.safetensors")[2]
+    assert about["train_images"] == 40 and about["valid_images"] == 24
+    assert about["data"] == "pictures in digits"
+
+    sets = [(Pixels().encode(images[split]), torch.zeros(
+        len(images[split]), dtype=torch.int64)) for split in images]
+    torch.manual_seed(0)
+    prior = build("priors", whole[1]["prior"])
+    training.train(prior, *sets, Recipe(**about["recipe"]),
+                   tmp_path / "tensors", whole[1], progress=False)
+    assert_equal_runs(whole, outcome(tmp_path / "tensors"))
+
+    command(*words, "--epochs", "1", *SHORT, "--out", tmp_path / "parts")
+    goes_on = [*words, "--resume", tmp_path / "parts", "--epochs", "2"]
+    command(*goes_on)
+    assert_equal_runs(whole, outcome(tmp_path / "parts"))
+    (place / "train" / "039.png").unlink()
+    assert main([str(word) for word in goes_on]) == 2  # other data now
+
+
+def test_pictures_of_other_sizes_are_resized_when_asked(
+        tmp_path, sample_data, capsys):
+    place, _ = folder_of_digits(tmp_path / "large", side=40)
+    words = ["train", "pixelcnn", "--images", place, "--epochs", "1", *SHORT,
+             "--out", tmp_path / "run"]
+    assert main([str(word) for word in words]) == 2
+    assert "40x40" in (error := capsys.readouterr().err)
+    assert "--resize" in error
+    command(*words, "--resize")
+    assert (tmp_path / "run" / "curve.png").exists()
+
+
+def test_pictures_are_read_a_batch_at_a_time(tmp_path, sample_data,
+                                             monkeypatch):
+    """Of 60 frames, trained on in batches of 8 and scored in parts of 16,
+    never more than 16 are in memory."""
+    frame = Image.fromarray(pl.data.supertux("train", 1)[0].numpy())
+    for split, count in (("train", 40), ("valid", 20)):
+        (tmp_path / split).mkdir()
+        for i in range(count):
+            frame.save(tmp_path / split / f"{i}.png")
+    alive, most, read = set(), [], cli.read_image
+
+    def counted(*arguments):
+        picture = read(*arguments)
+        alive.add(id(picture))
+        weakref.finalize(picture, alive.discard, id(picture))
+        most.append(len(alive))
+        return picture
+
+    monkeypatch.setattr(cli, "read_image", counted)
+    command("train", "bsq", "--stage", "autoencoder", "--images", tmp_path,
+            "--epochs", "1", "--batch-size", "8", "--width", "8", "--device",
+            "cpu", "--out", tmp_path / "run")
+    assert len(most) >= 60 and max(most) <= 16

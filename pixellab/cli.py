@@ -189,22 +189,21 @@ def list_models(options):
         print(f"{star} {name:16} {about['data']:27} {score(about)}")
 
 
-SCORES = {"valid_accuracy": "{:.2%} read rightly",
-          "valid_bits_per_token": "{:.4f} bits a token",
-          "valid_entropy_per_token": "{:.4f} bits a token without a prior",
-          "valid_codes_used": "{:.1%} of the codes used",
-          "valid_squared_error": "{:.2f} dB",
-          "valid_loss": "loss {:.5f} thousandths"}
+SCORES = {"accuracy": "{:.2%} read rightly",
+          "bits_per_token": "{:.4f} bits a token",
+          "entropy_per_token": "{:.4f} bits a token without a prior",
+          "codes_used": "{:.1%} of the codes used",
+          "psnr": "{:.2f} dB", "loss": "loss {:.5f} thousandths"}
 
 
 def score(about):
     """What a header says was measured on validation images."""
-    about = dict(about)
     if "valid_squared_error" in about:
-        about["valid_squared_error"] = measures.psnr(
-            about["valid_squared_error"])
-    return ", ".join(words.format(about[key]) for key, words in
-                     SCORES.items() if key in about) + ", validation"
+        error = about["valid_squared_error"]
+        about = {**about, "valid_psnr": measures.psnr(error)}
+    return ", ".join([words.format(about[f"valid_{name}"]) for name, words in
+                      SCORES.items() if f"valid_{name}" in about]
+                     + ["validation"])
 
 
 # ------------------------------------------------- sample and complete
@@ -324,9 +323,9 @@ def compress(options):
 
 def decompress(options):
     """Turn such files back into pictures, IN.png each."""
-    opened = functools.cache(lambda name: models.load(name, "cpu"))
+    opened, images = functools.cache(lambda name: models.load(name, "cpu")), {}
     names, out = unique_names(options.files), writable(options.out or "out")
-    for path, name in zip(tqdm(options.files), names, strict=True):
+    for path, name in zip(tqdm(options.files, delay=1), names, strict=True):
         blob, target = Path(path).read_bytes(), out / f"{name}.png"
         try:
             maker = options.weights or codec.unpack(blob)[0].model
@@ -335,9 +334,11 @@ def decompress(options):
                                  "give them by --weights")
             if target.exists():
                 raise ValueError(f"{target} is there: choose another --out")
-            save_image(opened(maker).decompress(blob), target)
+            images[target] = opened(maker).decompress(blob)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+    for target, image in images.items():
+        save_image(image, target)
     print(f"{len(names)} images in {out}")
 
 
@@ -506,18 +507,33 @@ def load_tokenizer(path, name):
 
 
 def begin(options):
-    """(tokenizer, network, recipe, what is known) of a new run.
+    """(tokenizer, network, recipe, what is known), new or of --resume.
 
     The network is a prior, a RateDistortion, or None (a codebook is all).
     """
-    recipe = training.Recipe(**given_recipe(options))
-    about = {"name": options.name, "shifts": options.shifts or 0}
+    recipe = {field.name: vars(options)[field.name] for field in
+              RECIPE.values() if vars(options)[field.name] is not None}
+    if options.resume:
+        state = training.load_state(options.resume)
+        run, config = state["run"], state["run"]["config"]
+        if run["about"]["name"] != options.name:
+            raise ValueError(f"{options.resume} is no {options.name}")
+        tokenizer = models.restore_tokenizer(
+            {**state["prior"], **state["tokenizer"]}, config)
+        if "prior" in config:
+            network = models.build("priors", config["prior"])
+        else:
+            network = RateDistortion(tokenizer, **config["objective"])
+        recipe = training.Recipe(**{**run["recipe"], **recipe})
+        return tokenizer, network, recipe, run["about"]
+    recipe = training.Recipe(**recipe)
+    about = {"name": options.name, "data": source(options),
+             "shifts": options.shifts or 0}
     torch.manual_seed(recipe.seed)  # the first weights
     path = options.weights or options.tokenizer or options.tokens
-    objective = options.name == "bsq" and options.stage != "prior"
     if path:
         tokenizer, history = load_tokenizer(path, options.name)
-        if models.learned(tokenizer) and not objective:
+        if models.learned(tokenizer):
             about["tokenizer"] = history.get("tokenizer", history)
         if options.weights:
             about["started_from"] = history
@@ -529,40 +545,20 @@ def begin(options):
                 models.learned(tokenizer)):
             raise ValueError(f"{options.tokens} was made by another tokenizer "
                              f"than that of {path}")
-    about["data"] = source(options)
-    if objective:
-        weight = options.rate_weight
-        return tokenizer, RateDistortion(
-            tokenizer, quantized=options.stage == "tokenizer",
-            **({} if weight is None else {"rate_weight": weight})
-            ), recipe, about
-    if options.weights:
-        return tokenizer, models.load(path, "cpu").prior, recipe, about
-    torch.manual_seed(recipe.seed)
-    alone = options.stage == "tokenizer"
-    return (tokenizer, None if alone else new_prior(options, tokenizer),
-            recipe, about)
-
-
-def go_on(options):
-    """The same of the run in the folder --resume."""
-    state = training.load_state(options.resume)
-    run = state["run"]
-    if run["about"]["name"] != options.name:
-        raise ValueError(f"{options.resume} is no {options.name}")
-    tokenizer = models.restore_tokenizer(
-        {**state["prior"], **state["tokenizer"]}, run["config"])
-    if "prior" in run["config"]:
-        network = models.build("priors", run["config"]["prior"])
+    if options.name == "bsq" and options.stage != "prior":
+        about.pop("tokenizer", None)
+        objective = {"quantized": options.stage == "tokenizer"}
+        if options.rate_weight is not None:
+            objective["rate_weight"] = options.rate_weight
+        network = RateDistortion(tokenizer, **objective)
+    elif options.weights:
+        network = models.load(path, "cpu").prior
+    elif options.stage == "tokenizer":
+        network = None
     else:
-        network = RateDistortion(tokenizer, **run["config"]["objective"])
-    return tokenizer, network, training.Recipe(**{
-        **run["recipe"], **given_recipe(options)}), run["about"]
-
-
-def given_recipe(options):
-    return {field.name: vars(options)[field.name] for field in RECIPE.values()
-            if vars(options)[field.name] is not None}
+        torch.manual_seed(recipe.seed)
+        network = new_prior(options, tokenizer)
+    return tokenizer, network, recipe, about
 
 
 def learn_tokenizer(tokenizer, recipe, options, about, path):
@@ -599,8 +595,7 @@ def train(options):
                 folder / name).exists():
             raise ValueError(f"{folder / name} is there: go on with --resume "
                              "(--tokenizer), or choose another --out")
-    start = go_on if options.resume else begin
-    tokenizer, net, recipe, about = start(options)
+    tokenizer, net, recipe, about = begin(options)
     if options.name == "patches" and "tokenizer" not in about:
         about["tokenizer"] = learn_tokenizer(
             tokenizer, recipe, options, about,

@@ -138,11 +138,20 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
              "device": str(device), "precision": "bf16" if bf16 else "fp32",
              "processes": accelerator.num_processes,
              "torch": torch.__version__, "pixellab": version("pixellab")}
-    save = functools.partial(save_state, folder, run, prior, optimizer,
-                             tokenizer or {})
+    writer = None
+    if first and log_dir:
+        from torch.utils.tensorboard import SummaryWriter
+
+        writer = SummaryWriter(log_dir)
+
+    def save():
+        with weights.atomic(Path(folder) / "state.pt") as path:
+            torch.save({"run": run, "prior": prior.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "tokenizer": tokenizer or {}}, path)
+
     if first and not resume:
         save()  # from now on, a kill at any time can be resumed
-    writer = tensorboard(log_dir) if first and log_dir else None
     saved_at = time.monotonic()
     started = saved_at - run["seconds"]
 
@@ -261,12 +270,6 @@ def fingerprint(inputs):
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def tensorboard(log_dir):
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(log_dir)
-
-
 def save_weights(folder, run, tensors, about, name):
     """last.safetensors, best.safetensors if it is the best, history.json."""
     row = run["history"][-1]
@@ -279,13 +282,6 @@ def save_weights(folder, run, tensors, about, name):
                      run["config"], about)
     with weights.atomic(Path(folder) / "history.json") as path:
         path.write_text(json.dumps(run["history"], indent=1))
-
-
-def save_state(folder, run, prior, optimizer, tokenizer):
-    with weights.atomic(Path(folder) / "state.pt") as path:
-        torch.save({"run": run, "prior": prior.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "tokenizer": tokenizer}, path)
 
 
 def load_state(folder):

@@ -1,7 +1,6 @@
 """Pixel by Pixel: autoregressive image models, from tokens to files."""
 
 from pixellab import (
-    check,
     classify,
     codec,
     data,
@@ -18,6 +17,6 @@ from pixellab.model import ImageModel, load, models
 from pixellab.scale import scale
 
 __version__ = "0.1.0"
-__all__ = ["ImageModel", "check", "classify", "codec", "data", "explore",
+__all__ = ["ImageModel", "classify", "codec", "data", "explore",
            "figures", "glue", "likelihood", "load", "measures", "models",
            "sampling", "scale", "training", "weights"]

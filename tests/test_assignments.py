@@ -107,7 +107,7 @@ def question_of(built, tmp_path_factory):
             files.extractall(folder)
         source = (ROOT / "chapters" / "assignments" / f"{name}.py").read_text()
         for question, check in re.findall(
-                r"# name: (q\w+)\n.*?_ = pl\.check\.(\w+)\(", source, re.S):
+                r"# name: (q\w+)\n.*?_ = pixelcheck\.(\w+)\(", source, re.S):
             questions[check] = folder / "tests" / f"{question}.py"
     return questions
 

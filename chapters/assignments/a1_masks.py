@@ -51,6 +51,7 @@ except ImportError:  # in Colab: install the package once
 import math
 from functools import partial
 
+import pixelcheck
 import torch
 import torch.nn.functional as F
 
@@ -87,7 +88,7 @@ def mask(rows, columns, kind):
 # # END SOLUTION
 
 # %%
-_ = pl.check.mask(mask)
+_ = pixelcheck.mask(mask)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -153,7 +154,7 @@ def masked_convolution(image, weight, mask):
 # # END SOLUTION
 
 # %%
-_ = pl.check.masked_convolution(masked_convolution)
+_ = pixelcheck.masked_convolution(masked_convolution)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -229,7 +230,7 @@ def is_causal(network, height, width):
 # # END SOLUTION
 
 # %%
-_ = pl.check.causal(is_causal)
+_ = pixelcheck.causal(is_causal)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -286,8 +287,8 @@ def two_layers(image, first):
                               mask(3, 3, "B").double())
 
 
-if (pl.check.mask(mask) and pl.check.masked_convolution(masked_convolution)
-        and pl.check.causal(is_causal)):
+if (pixelcheck.mask(mask) and pixelcheck.masked_convolution(masked_convolution)
+        and pixelcheck.causal(is_causal)):
     for first in "AB":
         print(f"first layer with mask {first}, causal:",
               is_causal(partial(two_layers, first=first), 5, 5))
@@ -321,7 +322,7 @@ def rows_above(sizes, dilations):
 # # END SOLUTION
 
 # %%
-_ = pl.check.reach(rows_above)
+_ = pixelcheck.reach(rows_above)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -370,7 +371,7 @@ def bits_per_dimension(logits, tokens):
 # # END SOLUTION
 
 # %%
-_ = pl.check.bits_per_dimension(bits_per_dimension)
+_ = pixelcheck.bits_per_dimension(bits_per_dimension)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -409,7 +410,7 @@ def test_bits_of_large_logits(bits_per_dimension):
 # package brings along, on a picture with nothing on it and on one of noise.
 
 # %%
-if pl.check.bits_per_dimension(bits_per_dimension):
+if pixelcheck.bits_per_dimension(bits_per_dimension):
     model = pl.load("pixelcnn")
     generator = torch.Generator().manual_seed(0)
     pictures = torch.stack([

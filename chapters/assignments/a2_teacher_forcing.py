@@ -51,6 +51,7 @@ except ImportError:  # in Colab: install the package once
 # %%
 import math
 
+import pixelcheck
 import torch
 
 # %% [markdown]
@@ -86,7 +87,7 @@ def inputs_and_targets(tokens, start):
 # # END SOLUTION
 
 # %%
-_ = pl.check.shift(inputs_and_targets)
+_ = pixelcheck.shift(inputs_and_targets)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -153,7 +154,7 @@ def attention(q, k, v, window):
 # # END SOLUTION
 
 # %%
-_ = pl.check.attention(attention)
+_ = pixelcheck.attention(attention)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -243,7 +244,7 @@ def step(cache, q, k, v, window):
 # # END SOLUTION
 
 # %%
-_ = pl.check.cache(step)
+_ = pixelcheck.cache(step)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -306,7 +307,7 @@ def test_two_ways_to_go_on(step):
 # How many numbers are kept, and how many without a window?
 
 # %%
-if pl.check.attention(attention) and pl.check.cache(step):
+if pixelcheck.attention(attention) and pixelcheck.cache(step):
     generator = torch.Generator().manual_seed(0)
     q, k, v = torch.randn(3, 1, 100, 16, generator=generator).double()
     outputs, cache = [], None
@@ -350,7 +351,7 @@ def bits_of_rest(logits, targets, known):
 # # END SOLUTION
 
 # %%
-_ = pl.check.bits_of_rest(bits_of_rest)
+_ = pixelcheck.bits_of_rest(bits_of_rest)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -395,7 +396,7 @@ def test_the_chain_rule(bits_of_rest):
 # itself). How many bits are in the lower half, once the upper half is known?
 
 # %%
-if pl.check.bits_of_rest(bits_of_rest):
+if pixelcheck.bits_of_rest(bits_of_rest):
     model = pl.load("gpt")
     picture = torch.zeros(1, 28, 28, dtype=torch.uint8)
     picture[:, 5:23, 13:16] = torch.tensor([90, 255, 90])

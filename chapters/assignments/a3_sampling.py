@@ -48,6 +48,7 @@ except ImportError:  # in Colab: install the package once
     import pixellab as pl
 
 # %%
+import pixelcheck
 import torch
 import torch.nn.functional as F
 
@@ -82,7 +83,7 @@ def with_temperature(logits, temperature):
 # # END SOLUTION
 
 # %%
-_ = pl.check.temperature(with_temperature)
+_ = pixelcheck.temperature(with_temperature)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -136,7 +137,7 @@ def keep_top_k(probs, k):
 # # END SOLUTION
 
 # %%
-_ = pl.check.top_k(keep_top_k)
+_ = pixelcheck.top_k(keep_top_k)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -195,7 +196,7 @@ def keep_top_p(probs, p):
 # # END SOLUTION
 
 # %%
-_ = pl.check.top_p(keep_top_p)
+_ = pixelcheck.top_p(keep_top_p)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -280,7 +281,7 @@ def draw(probs, uniforms):
 # # END SOLUTION
 
 # %%
-_ = pl.check.draw(draw)
+_ = pixelcheck.draw(draw)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -357,7 +358,7 @@ def unpack(symbols, levels, count):
 # # END SOLUTION
 
 # %%
-_ = pl.check.symbols(pack, unpack)
+_ = pixelcheck.symbols(pack, unpack)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -419,7 +420,7 @@ def best_of(logits, label, keep):
 # # END SOLUTION
 
 # %%
-_ = pl.check.best(best_of)
+_ = pixelcheck.best(best_of)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -447,8 +448,9 @@ def test_best(best_of):
 # they were drawn.
 
 # %% mystnb={"image": {"alt": "Two rows of four black-and-white digits, drawn symbol by symbol. All should be sevens; those in the lower row, chosen by a reader, are cleaner."}}
-checks = (pl.check.temperature(with_temperature), pl.check.top_p(keep_top_p),
-          pl.check.draw(draw), pl.check.best(best_of))
+checks = (pixelcheck.temperature(with_temperature),
+          pixelcheck.top_p(keep_top_p), pixelcheck.draw(draw),
+          pixelcheck.best(best_of))
 if all(checks):
     model = pl.load("symbols")
     labels, token = torch.full((12,), 7), None

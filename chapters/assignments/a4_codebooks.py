@@ -50,6 +50,7 @@ except ImportError:  # in Colab: install the package once
 # %%
 import math
 
+import pixelcheck
 import torch
 
 # %% [markdown]
@@ -93,7 +94,7 @@ def paste(patches, height, width):
 # # END SOLUTION
 
 # %%
-_ = pl.check.patches(cut, paste)
+_ = pixelcheck.patches(cut, paste)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -167,7 +168,7 @@ def lloyd_step(points, centres):
 # # END SOLUTION
 
 # %%
-_ = pl.check.lloyd(lloyd_step)
+_ = pixelcheck.lloyd(lloyd_step)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -248,7 +249,7 @@ def use_of(tokens, size):
 # # END SOLUTION
 
 # %%
-_ = pl.check.use(use_of)
+_ = pixelcheck.use(use_of)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -307,7 +308,7 @@ def psnr(images, shown):
 # # END SOLUTION
 
 # %%
-_ = pl.check.decibels(psnr)
+_ = pixelcheck.decibels(psnr)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -364,7 +365,7 @@ def on_the_curve(points):
 # # END SOLUTION
 
 # %%
-_ = pl.check.frontier(on_the_curve)
+_ = pixelcheck.frontier(on_the_curve)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -403,9 +404,9 @@ def test_many_points(on_the_curve):
 # and fewer where the entropy is lower. What do two more bits buy?
 
 # %% mystnb={"image": {"alt": "The same smooth coloured picture pasted from codebooks of 2, 8, 32 and 128 entries; with more entries the blocks disappear."}}
-checks = (pl.check.patches(cut, paste), pl.check.lloyd(lloyd_step),
-          pl.check.use(use_of), pl.check.decibels(psnr),
-          pl.check.frontier(on_the_curve))
+checks = (pixelcheck.patches(cut, paste), pixelcheck.lloyd(lloyd_step),
+          pixelcheck.use(use_of), pixelcheck.decibels(psnr),
+          pixelcheck.frontier(on_the_curve))
 if all(checks):
     rows, columns = torch.meshgrid(torch.arange(48.0), torch.arange(64.0),
                                    indexing="ij")

@@ -50,6 +50,7 @@ except ImportError:  # in Colab: install the package once
 # %%
 import math
 
+import pixelcheck
 import torch
 
 # %% [markdown]
@@ -94,7 +95,7 @@ def to_corners(integers, length):
 # # END SOLUTION
 
 # %%
-_ = pl.check.codes(to_integers, to_corners)
+_ = pixelcheck.codes(to_integers, to_corners)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -154,7 +155,7 @@ def straight_through(u):
 # # END SOLUTION
 
 # %%
-_ = pl.check.straight_through(straight_through)
+_ = pixelcheck.straight_through(straight_through)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -221,7 +222,7 @@ def frequencies(probs, total):
 # # END SOLUTION
 
 # %%
-_ = pl.check.frequencies(frequencies)
+_ = pixelcheck.frequencies(frequencies)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -326,7 +327,7 @@ def decode(data, tables):
 # # END SOLUTION
 
 # %%
-_ = pl.check.coder(encode, decode)
+_ = pixelcheck.coder(encode, decode)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -399,7 +400,7 @@ def ideal_bits(symbols, tables):
 # # END SOLUTION
 
 # %%
-_ = pl.check.ideal(ideal_bits)
+_ = pixelcheck.ideal(ideal_bits)
 
 # %% [raw]
 # # BEGIN TESTS
@@ -425,8 +426,8 @@ def test_bits(ideal_bits):
 # writes them. How many bytes is the digit, and how many would be ideal?
 
 # %%
-checks = (pl.check.frequencies(frequencies), pl.check.coder(encode, decode),
-          pl.check.ideal(ideal_bits))
+checks = (pixelcheck.frequencies(frequencies),
+          pixelcheck.coder(encode, decode), pixelcheck.ideal(ideal_bits))
 if all(checks):
     model = pl.load("patches")
     label, tables, token = torch.tensor([7]), [], None

@@ -105,8 +105,8 @@ def test_the_first_cell_installs_and_the_chapter_runs(colab, tmp_path):
     assert all(cell.execution_count for cell in cells)
     assert any("image/png" in output.get("data", {})
                for cell in cells for output in cell.outputs)
-    package = run(colab, "-c", "import pixelcheck, pixellab; print(pixellab.__file__)",
-                  cwd=tmp_path)
+    package = run(colab, "-c", "import pixelcheck, pixellab\n"
+                  "print(pixellab.__file__)", cwd=tmp_path)
     assert Path(package.strip()).is_relative_to(tmp_path / "venv")
     after = freeze(colab)
     assert before <= after  # no version has changed

@@ -10,6 +10,7 @@ address (#t=0.8&p=0.9&seed=1), so that it can be linked to.
 import base64
 import html
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -33,8 +34,7 @@ def script(*modules):
     the imports between them fall away.
     """
     text = "\n".join((FILES / f"{name}.js").read_text() for name in modules)
-    text = re.sub(r"^import .*\n", "", text, flags=re.M)
-    return re.sub(r"^export ", "", text, flags=re.M)
+    return re.sub(r"^import .*\n|^export ", "", text, flags=re.M)
 
 
 def explorer(kind, still, data, *modules):
@@ -50,17 +50,8 @@ def explorer(kind, still, data, *modules):
         f"<style>{(FILES / 'explore.css').read_text()}</style>\n"
         f'<div class="pl-still">{still}</div>\n'
         f'<script type="application/json">{data}</script>\n'
-        f'<script type="module">{script(*modules, kind)}</script>\n'
-        "</figure>")
-
-
-def picture(pixels, alt, scale=1):
-    """uint8 (H, W[, 3]), or the bytes of an image file, as an <img>."""
-    blob = pixels if isinstance(pixels, bytes) else image_file(pixels)
-    with Image.open(io.BytesIO(blob)) as image:
-        width = image.width
-    return (f'<img src="{address(blob)}" width="{scale * width}" '
-            f'alt="{html.escape(alt)}">')
+        f'<script type="module">{script(*modules, "controls", kind)}'
+        "</script>\n</figure>")
 
 
 def image_file(pixels):
@@ -73,18 +64,15 @@ def image_file(pixels):
     return file.getvalue()
 
 
-def address(blob):
-    """The bytes of an image file as a data: address."""
-    kind = Image.open(io.BytesIO(blob)).format.lower()
-    return f"data:image/{kind};base64,{text_of(blob)}"
+def picture(blob, alt, scale=1):
+    """An image file, or uint8 (H, W[, 3]), as an <img>."""
+    if not isinstance(blob, bytes):
+        blob = image_file(blob)
+    width = scale * Image.open(io.BytesIO(blob)).width
+    return (f'<img src="{figures.address(blob)}" width="{width}" '
+            f'alt="{html.escape(alt)}">')
 
 
-def text_of(blob):
-    """Bytes as text that a page can hold: base64."""
-    return base64.b64encode(blob).decode()
-
-
-@torch.no_grad()
 def draw_settings(model, settings, labels, seeds):
     """Images drawn with several filters at once, in one batch.
 
@@ -99,56 +87,52 @@ def draw_settings(model, settings, labels, seeds):
     device = next(model.prior.parameters()).device
     state = model.prior.start(
         classes.repeat(len(settings) * seeds).to(device))
-    tokens, previous = [], None
+    tokens = [None]
     for uniform in uniforms.T:
+        previous = tokens[-1] if tokens[-1] is None else tokens[-1].to(device)
         logits = model.prior.step(state, previous).cpu().chunk(len(settings))
-        previous = torch.cat([
+        tokens.append(torch.cat([
             sampling.draw(sampling.probabilities(
                 part, temperature=heat, top_p=top_p), uniform)
-            for part, (heat, top_p) in zip(logits, settings, strict=True)])
-        tokens.append(previous)
-        previous = previous.to(device)
-    images = model.tokenizer.decode(torch.stack(tokens, dim=1))
+            for part, (heat, top_p) in zip(logits, settings, strict=True)]))
+    images = model.tokenizer.decode(torch.stack(tokens[1:], dim=1))
     return images.unflatten(0, (len(settings), seeds, len(labels)))
 
 
-def guesses(model, tokens, label, places):
-    """Of each of `places` equal stretches of tokens (1, T) the place where
-    the model is least certain, or by turns half as uncertain (in nats):
-    (pictures, what `guess` says of it)."""
-    device = next(model.prior.parameters()).device
-    labels = model.label_tensor(None if label is None else [label], 1)
-    logits = model.prior(tokens.to(device), labels.to(device))[0].float().cpu()
-    doubt = torch.distributions.Categorical(logits=logits).entropy()
-    chosen = []
-    for number, part in enumerate(torch.arange(len(logits)).chunk(places)):
-        goal = doubt[part].max() / (1 + number % 2)
-        chosen.append(int(part[(doubt[part] - goal).abs().argmin()]))
-    return zip(*[guess(model, tokens, logits[place], place)
-                 for place in chosen], strict=True)
+def guesses(model, image, label, places):
+    """What the model says at some places of an image (H, W[, 3]).
 
-
-def guess(model, tokens, logits, place):
-    """What there is to see at one place of tokens (1, T), for `settings`.
-
-    Returns its picture (the tokens before are drawn, this one is orange), and
-    a dict: the logits, the likeliest tokens, and what each would look like.
+    Of each of `places` equal stretches of its tokens it takes the place where
+    it is least certain, or by turns half as uncertain (in nats). Yields a
+    picture (the tokens before are drawn, this one is orange), and a dict: the
+    logits, the likeliest tokens, and what each would look like.
     """
     tokenizer = model.tokenizer
-    top = logits.topk(min(LIKELIEST, len(logits))).indices
-    here = tokenizer.drawn(place + 1) ^ tokenizer.drawn(place)
-    seen = figures.partial(model, tokens[:, :place])[0]
-    seen[here.numpy()] = NEXT
-    options = tokens.repeat(len(top), 1)
-    options[:, place] = top
-    rows, columns = (axis.unique() for axis in here.nonzero().T)
-    looks = figures.to_array(tokenizer.decode(options))[
-        :, rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
-    row, column = divmod(place, tokenizer.grid[1])
-    return seen, {"name": f"row {row + 1}, column {column + 1}",
-                  "logits": text_of(logits.numpy().tobytes()),
-                  "top": top.tolist(),
-                  "tiles": [address(image_file(look)) for look in looks]}
+    tokens = tokenizer.encode(image[None])
+    labels = model.label_tensor(None if label is None else [label], 1)
+    device = next(model.prior.parameters()).device
+    all_logits = model.prior(tokens.to(device), labels.to(device))[0]
+    all_logits = all_logits.float().cpu()
+    doubt = torch.distributions.Categorical(logits=all_logits).entropy()
+    for number, part in enumerate(torch.arange(len(doubt)).chunk(places)):
+        goal = doubt[part].max() / (1 + number % 2)
+        place = int(part[(doubt[part] - goal).abs().argmin()])
+        logits = all_logits[place]
+        top = logits.topk(min(LIKELIEST, len(logits))).indices
+        here = tokenizer.drawn(place + 1) ^ tokenizer.drawn(place)
+        seen = figures.partial(model, tokens[:, :place])[0]
+        seen[here.numpy()] = NEXT
+        options = tokens.repeat(len(top), 1)
+        options[:, place] = top
+        rows, columns = (axis.unique() for axis in here.nonzero().T)
+        looks = figures.to_array(tokenizer.decode(options))[
+            :, rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
+        row, column = divmod(place, tokenizer.grid[1])
+        yield seen, {
+            "name": f"row {row + 1}, column {column + 1}",
+            "logits": base64.b64encode(logits.numpy().tobytes()).decode(),
+            "top": top.tolist(),
+            "tiles": [figures.address(image_file(look)) for look in looks]}
 
 
 @torch.no_grad()
@@ -164,30 +148,24 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
     `sampling.probabilities` does (with top_ks, too, if there are any).
     temperatures rise; alt describes the sheet of samples.
     """
-    pairs = [(heat, top_p) for heat in temperatures for top_p in top_ps
-             if heat or top_p == top_ps[0]]  # 0 is greedy: no filter matters
-    drawn = dict(zip(pairs, draw_settings(model, pairs, labels, seeds),
-                     strict=True))
-    sheet = [image for seed in range(seeds) for heat in temperatures
-             for top_p in top_ps
-             for image in drawn[heat, top_p if heat else top_ps[0]][seed]]
-    tokens = model.tokenizer.encode(image[None])
-    seen, said = guesses(model, tokens, label, places)
+    drawn = draw_settings(model, list(itertools.product(temperatures, top_ps)),
+                          labels, seeds)
+    seen, said = zip(*guesses(model, image, label, places), strict=True)
     height, width = model.tokenizer.shape[:2]
-    still = picture(figures.sheet(torch.stack(sheet),
+    still = picture(figures.sheet(drawn.transpose(0, 1).flatten(0, 2),
                                   columns=len(top_ps) * len(labels)), alt)
     still += picture(
         figures.sheet(np.stack(seen), columns=len(seen)),
         "The image that is being guessed, as far as it is known at each of "
         f"{places} places: the next token is orange, the rest blue.")
-    caption = (f"<p>Samples: from above, {seeds} seeds with temperatures "
-               f"{', '.join(map(str, temperatures))} each; from the left, "
-               f"top-p {', '.join(map(str, top_ps))}, {len(labels)} images "
-               "each.</p>")
-    return explorer("settings", still + caption, {
+    still += (f"<p>Samples: from above, {seeds} seeds with temperatures "
+              f"{', '.join(map(str, temperatures))} each; from the left, "
+              f"top-p {', '.join(map(str, top_ps))}, {len(labels)} images "
+              "each.</p>")
+    return explorer("settings", still, {
         "temperatures": temperatures, "topPs": top_ps, "topKs": top_ks,
         "seeds": seeds, "each": len(labels), "height": height,
-        "width": width, "gap": 2, "places": said}, "filter", "controls")
+        "width": width, "gap": 2, "places": said}, "filter")
 
 
 def rates(files, limits, start=0):
@@ -203,45 +181,42 @@ def rates(files, limits, start=0):
         still += f'<div data-format="{name}"><p><strong>{name}</strong></p>'
         least = np.inf
         for size, error, blob in sorted(versions, key=lambda row: row[0]):
-            if error >= least:
-                continue
-            least = error
-            words = f"{size} bytes, {measures.psnr(error):.1f} dB"
-            still += (f'<div data-bytes="{size}">'
-                      f'{picture(blob, f"The frame by {name}: {words}.", 2)}'
-                      f"<span>{words}</span></div>")
+            if error < least:
+                least = error
+                words = f"{size} bytes, {measures.psnr(error):.1f} dB"
+                alt = f"The frame by {name}: {words}."
+                still += (f'<div data-bytes="{size}">{picture(blob, alt, 2)}'
+                          f"<span>{words}</span></div>")
         still += "</div>"
-    return explorer("rates", still, {"limits": limits, "start": start},
-                    "controls")
+    return explorer("rates", still, {"limits": limits, "start": start})
 
 
-def switches(tokenizer, image, row, column, around=1):
+def switches(tokenizer, image, row, column):
     """All codes that one patch of an image could have had: HTML.
 
     tokenizer: a BSQ; image uint8 (H, W, 3); row, column: of the patch, which
-    is shown with `around` patches on each side.
+    is shown with one patch on each side.
     """
-    code = tokenizer.encode(image[None])[0]
+    code = tokenizer.encode(image[None])
     place, patch = row * tokenizer.grid[1] + column, tokenizer.row_height
-    top, left = (patch * (at - around) for at in (row, column))
-    side = patch * (2 * around + 1)
+    top, left, side = patch * (row - 1), patch * (column - 1), 3 * patch
     looks = []
     for token in range(tokenizer.vocabulary):
-        code_here = code.clone()
-        code_here[place] = token
-        looks.append(tokenizer.decode(code_here[None])[
+        other = code.clone()
+        other[0, place] = token
+        looks.append(tokenizer.decode(other)[
             0, top:top + side, left:left + side])
     columns = 2 ** ((tokenizer.bits + 1) // 2)
-    mosaic = figures.sheet(torch.stack(looks), columns, pad=0)
-    still = picture(tokenizer.decode(code[None])[0].numpy(),
+    still = picture(tokenizer.decode(code)[0].numpy(),
                     "The frame as the tokenizer knows it.") + picture(
-        mosaic, "A mosaic of the same small part of the frame, once "
+        figures.sheet(torch.stack(looks), columns, pad=0),
+        "A mosaic of the same small part of the frame, once "
         f"for each of the {tokenizer.vocabulary} codes that its middle patch "
         "could have: in light and dark, in all colours, with edges in all "
         "directions.")
     return explorer("switches", still, {
-        "code": int(code[place]), "bits": tokenizer.bits, "side": side,
-        "columns": columns, "row": top, "column": left}, "controls")
+        "code": int(code[0, place]), "bits": tokenizer.bits, "side": side,
+        "columns": columns, "row": top, "column": left})
 
 
 def symbols(tokenizer, tokens):
@@ -251,21 +226,21 @@ def symbols(tokenizer, tokens):
                     "A black and white digit of 30 by 30 pixels.", 8)
     return explorer("symbols", f"{still}<pre>{html.escape(text)}</pre>", {
         "text": text, "first": alphabet.FIRST, "side": tokenizer.shape[0],
-        "pack": tokenizer.shape[1] // tokenizer.grid[1]}, "controls")
+        "pack": tokenizer.shape[1] // tokenizer.grid[1]})
 
 
-def codebook(tokenizer, image, shares, columns=32):
+def codebook(tokenizer, image, shares):
     """Entries of a codebook to put into an image: HTML.
 
     tokenizer: a `Patches`; image uint8 (H, W); shares: how often each entry
     is used, adding up to 1.
     """
     still = picture(
-        figures.sheet(tokenizer.codebook, columns, pad=1, background=128),
-        f"The {tokenizer.vocabulary} entries of the codebook, in rows of "
-        f"{columns}, the most used first.", 3)
+        figures.sheet(tokenizer.codebook, 32, pad=1, background=128),
+        f"The {tokenizer.vocabulary} entries of the codebook, in rows of 32, "
+        "the most used first.", 3)
     return explorer("codebook", still, {
         "tokens": tokenizer.encode(image[None])[0].tolist(),
         "patch": tokenizer.row_height, "across": tokenizer.grid[1],
-        "entries": tokenizer.vocabulary, "columns": columns,
-        "shares": [round(float(share), 6) for share in shares]}, "controls")
+        "entries": tokenizer.vocabulary, "columns": 32,
+        "shares": [round(float(share), 6) for share in shares]})

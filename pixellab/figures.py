@@ -37,17 +37,14 @@ def sheet(images, columns=10, pad=2, scale=1, background=255):
     """Images (N, H, W[, 3]) as one uint8 picture (H', W', 3)."""
     images = to_array(images)
     missing = -len(images) % columns
-    blank = np.full((missing, *images.shape[1:]), background, np.uint8)
-    images = np.concatenate([images, blank])
-    images = np.pad(images, ((0, 0), (0, pad), (0, pad), (0, 0)),
+    images = np.pad(images, ((0, missing), (0, pad), (0, pad), (0, 0)),
                     constant_values=background)
     picture = rearrange(images, "(r c) h w d -> (r h) (c w) d", c=columns)
     picture = picture[:-pad or None, :-pad or None]
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def grid(images, columns=10, titles=None, row_titles=None, size=0.7,
-         title=None):
+def grid(images, columns=10, titles=(), row_titles=(), size=0.7):
     """Show images (N, H, W[, 3]) in rows of `columns`.
 
     titles: one a column; row_titles: one a row; size: inches an image.
@@ -61,32 +58,26 @@ def grid(images, columns=10, titles=None, row_titles=None, size=0.7,
     figure, axes = plt.subplots(
         rows, columns, squeeze=False,
         figsize=(size * columns * width / height, size * rows),
-        gridspec_kw={"wspace": 0.08, "hspace": 0.08})
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.spines[:].set_visible(False)
+        gridspec_kw={"wspace": 0.08, "hspace": 0.08},
+        subplot_kw={"xticks": [], "yticks": [], "frame_on": False})
     for axis, image in zip(axes.flat, images, strict=False):
         axis.imshow(image)
-    for axis, text in zip(axes[0], titles or [], strict=False):
+    for axis, text in zip(axes[0], titles, strict=False):
         axis.set_title(text, fontsize=9)
-    for axis, text in zip(axes[:, 0], row_titles or [], strict=False):
+    for axis, text in zip(axes[:, 0], row_titles, strict=False):
         axis.set_ylabel(text, rotation=0, ha="right", va="center")
-    if title:
-        figure.suptitle(title)
     return figure
 
 
 def partial(model, tokens):
-    """Pictures of unfinished drawings: uint8 (N, H, W, 3).
+    """Unfinished drawings, from tokens (N, t): uint8 (N, H, W, 3).
 
-    tokens int64 (N, t), t at most the full length. Pixels not yet drawn are
-    light blue.
+    Pixels not yet drawn are light blue.
     """
-    tokenizer = model.tokenizer
-    full = torch.zeros(len(tokens), tokenizer.length, dtype=torch.int64)
-    full[:, :tokens.shape[1]] = tokens
+    tokenizer, drawn = model.tokenizer, tokens.shape[1]
+    full = torch.nn.functional.pad(tokens, (0, tokenizer.length - drawn))
     pictures = to_array(tokenizer.decode(full))
-    pictures[:, ~tokenizer.drawn(tokens.shape[1]).numpy()] = NOT_YET
+    pictures[:, ~tokenizer.drawn(drawn).numpy()] = NOT_YET
     return pictures
 
 
@@ -102,14 +93,14 @@ def frames(model, steps, count=56):
                      if tokens.shape[1] in moments])
 
 
-def filmstrip(pictures, count=8, size=0.8):
-    """`count` of the frames (F, N, H, W, 3), one row an image, as a figure."""
-    chosen = [len(pictures) * (i + 1) // count - 1 for i in range(count)]
+def filmstrip(pictures):
+    """Eight of the frames (F, N, H, W, 3), one row an image, as a figure."""
+    chosen = [len(pictures) * (i + 1) // 8 - 1 for i in range(8)]
     return grid(rearrange(pictures[chosen], "f n h w d -> (n f) h w d"),
-                columns=count, size=size)
+                columns=8, size=0.8)
 
 
-def gif(path, pictures, milliseconds=60, hold=1500):
+def gif(path, pictures, milliseconds=60):
     """Write frames (F, H, W, 3) as a GIF that shows the last one longer.
 
     Viewers do not honour frames shorter than 20 ms: ValueError.
@@ -117,10 +108,16 @@ def gif(path, pictures, milliseconds=60, hold=1500):
     if milliseconds < 20:
         raise ValueError(f"milliseconds is {milliseconds}; viewers need at "
                          "least 20: draw several pixels a frame instead")
-    images = [Image.fromarray(picture) for picture in pictures]
-    durations = [milliseconds] * (len(images) - 1) + [hold]
-    images[0].save(path, format="GIF", save_all=True, loop=0,
-                   append_images=images[1:], duration=durations)
+    first, *others = map(Image.fromarray, pictures)
+    first.save(path, format="GIF", save_all=True, loop=0,
+               append_images=others,
+               duration=[milliseconds] * len(others) + [1500])
+
+
+def address(blob):
+    """The bytes of an image file as a data: address."""
+    kind = Image.open(io.BytesIO(blob)).format.lower()
+    return f"data:image/{kind};base64,{base64.b64encode(blob).decode()}"
 
 
 def animation(pictures, alt, milliseconds=60, width=None):
@@ -131,13 +128,11 @@ def animation(pictures, alt, milliseconds=60, width=None):
     moving, still = io.BytesIO(), io.BytesIO()
     gif(moving, pictures, milliseconds)
     Image.fromarray(pictures[-1]).save(still, "PNG")
-    moving, still = (base64.b64encode(file.getvalue()).decode()
-                     for file in (moving, still))
-    width = width or pictures.shape[2]
     return HTML(
         '<picture><source media="(prefers-reduced-motion: reduce)" '
-        f'srcset="data:image/png;base64,{still}">'
-        f'<img src="data:image/gif;base64,{moving}" width="{width}" '
+        f'srcset="{address(still.getvalue())}">'
+        f'<img src="{address(moving.getvalue())}" '
+        f'width="{width or pictures.shape[2]}" '
         f'style="image-rendering: pixelated" alt="{html.escape(alt)}">'
         '</picture>')
 

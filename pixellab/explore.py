@@ -10,7 +10,6 @@ address (#t=0.8&p=0.9&seed=1), so that it can be linked to.
 import base64
 import html
 import io
-import itertools
 import json
 import re
 from pathlib import Path
@@ -74,45 +73,41 @@ def picture(blob, alt, scale=1):
 
 
 def draw_settings(model, settings, labels, seeds):
-    """Images drawn with several filters at once, in one batch.
+    """uint8 (settings, seeds, labels, H, W[, 3]), drawn in one batch.
 
-    settings: (temperature, top_p) pairs. Returns uint8 (settings, seeds,
-    labels, H, W[, 3]): what `model.sample(labels=labels, seed=seed)` draws
-    with each setting, for seeds 0, 1, ...
+    What `model.sample(labels=labels, seed=seed)` draws with each of the
+    settings (temperature, top_p), for seeds 0, 1, ...
     """
     uniforms = torch.cat([
         sampling.uniform_numbers(len(labels), model.tokenizer.length, seed)
         for seed in range(seeds)])
-    classes = model.label_tensor(labels, len(labels))
     device = next(model.prior.parameters()).device
-    state = model.prior.start(
-        classes.repeat(len(settings) * seeds).to(device))
-    tokens = [None]
+    classes = model.label_tensor(labels, len(labels)).to(device)
+    state = model.prior.start(classes.repeat(len(settings) * seeds))
+    tokens, previous = [], None
     for uniform in uniforms.T:
-        previous = tokens[-1] if tokens[-1] is None else tokens[-1].to(device)
         logits = model.prior.step(state, previous).cpu().chunk(len(settings))
         tokens.append(torch.cat([
             sampling.draw(sampling.probabilities(
                 part, temperature=heat, top_p=top_p), uniform)
             for part, (heat, top_p) in zip(logits, settings, strict=True)]))
-    images = model.tokenizer.decode(torch.stack(tokens[1:], dim=1))
+        previous = tokens[-1].to(device)
+    images = model.tokenizer.decode(torch.stack(tokens, dim=1))
     return images.unflatten(0, (len(settings), seeds, len(labels)))
 
 
 def guesses(model, image, label, places):
-    """What the model says at some places of an image (H, W[, 3]).
+    """What the model says at some places of an image: (picture, dict) each.
 
-    Of each of `places` equal stretches of its tokens it takes the place where
-    it is least certain, or by turns half as uncertain (in nats). Yields a
-    picture (the tokens before are drawn, this one is orange), and a dict: the
-    logits, the likeliest tokens, and what each would look like.
+    Of each of `places` equal stretches of its tokens: where the model is least
+    certain, or by turns half as uncertain (in nats).
     """
     tokenizer = model.tokenizer
     tokens = tokenizer.encode(image[None])
     labels = model.label_tensor(None if label is None else [label], 1)
     device = next(model.prior.parameters()).device
-    all_logits = model.prior(tokens.to(device), labels.to(device))[0]
-    all_logits = all_logits.float().cpu()
+    all_logits = model.prior(
+        tokens.to(device), labels.to(device))[0].float().cpu()
     doubt = torch.distributions.Categorical(logits=all_logits).entropy()
     for number, part in enumerate(torch.arange(len(doubt)).chunk(places)):
         goal = doubt[part].max() / (1 + number % 2)
@@ -141,15 +136,13 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
              top_ks=()):
     """Temperature and top-p to play with: HTML.
 
-    Draws images of `labels` at each pair of temperature and top_p, from
-    `seeds` seeds. Shows as well what the model says at some `places` of one
-    image (H, W[, 3]) with that label, more and less uncertain ones: the
-    logits go along, and the reader's browser filters them as
-    `sampling.probabilities` does (with top_ks, too, if there are any).
-    temperatures rise; alt describes the sheet of samples.
+    Images of `labels` from `seeds` seeds at each pair of (rising) temperature
+    and top_p; alt describes them. And what the model says at some `places` of
+    one image (H, W[, 3]) with that label: the reader's browser filters the
+    logits as `sampling.probabilities` does (with top_ks, if there are any).
     """
-    drawn = draw_settings(model, list(itertools.product(temperatures, top_ps)),
-                          labels, seeds)
+    pairs = [(heat, top_p) for heat in temperatures for top_p in top_ps]
+    drawn = draw_settings(model, pairs, labels, seeds)
     seen, said = zip(*guesses(model, image, label, places), strict=True)
     height, width = model.tokenizer.shape[:2]
     still = picture(figures.sheet(drawn.transpose(0, 1).flatten(0, 2),
@@ -171,10 +164,9 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
 def rates(files, limits, start=0):
     """A rate-distortion slider, from bytes to pictures: HTML.
 
-    files: {format: [(bytes, mean squared error, image file), ...]}, where
-    an image file is the bytes of something a browser can show; one that is
-    no better than a smaller one is left out. limits: the stops of the slider,
-    in bytes, `start` the first to be shown.
+    files: {format: [(size, mean squared error, image file as bytes), ...]};
+    one that is no better than a smaller one is left out. limits: the stops of
+    the slider, in bytes, number `start` the first to be shown.
     """
     still = ""
     for name, versions in files.items():
@@ -192,11 +184,8 @@ def rates(files, limits, start=0):
 
 
 def switches(tokenizer, image, row, column):
-    """All codes that one patch of an image could have had: HTML.
-
-    tokenizer: a BSQ; image uint8 (H, W, 3); row, column: of the patch, which
-    is shown with one patch on each side.
-    """
+    """All codes of a `BSQ` that one patch of an image, shown with those around
+    it, could have had: HTML. image uint8 (H, W, 3)."""
     code = tokenizer.encode(image[None])
     place, patch = row * tokenizer.grid[1] + column, tokenizer.row_height
     top, left, side = patch * (row - 1), patch * (column - 1), 3 * patch
@@ -230,10 +219,9 @@ def symbols(tokenizer, tokens):
 
 
 def codebook(tokenizer, image, shares):
-    """Entries of a codebook to put into an image: HTML.
+    """Entries of a `Patches` to put into an image uint8 (H, W): HTML.
 
-    tokenizer: a `Patches`; image uint8 (H, W); shares: how often each entry
-    is used, adding up to 1.
+    shares: how often each entry is used, adding up to 1.
     """
     still = picture(
         figures.sheet(tokenizer.codebook, 32, pad=1, background=128),

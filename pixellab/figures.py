@@ -17,20 +17,13 @@ def style():
     """The book's matplotlib settings: call it in a chapter's first cell."""
     import matplotlib.pyplot as plt
 
-    plt.rcParams.update({
-        "figure.dpi": 110, "savefig.bbox": "tight", "figure.figsize": (7, 3),
-        "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
-        "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREY, "#2da44e",
-                                             "#8250df"]),
-        "image.cmap": "gray", "image.interpolation": "nearest"})
+    plt.style.use("pixellab.book")
 
 
 def to_array(images):
     """uint8 images, tensor or array, as numpy (N, H, W, 3)."""
     images = np.asarray(images)
-    if images.ndim == 3:
-        images = np.repeat(images[..., None], 3, axis=-1)
-    return images
+    return images if images.ndim == 4 else np.stack([images] * 3, axis=-1)
 
 
 def sheet(images, columns=10, pad=2, scale=1, background=255):
@@ -45,10 +38,9 @@ def sheet(images, columns=10, pad=2, scale=1, background=255):
 
 
 def grid(images, columns=10, titles=(), row_titles=(), size=0.7):
-    """Show images (N, H, W[, 3]) in rows of `columns`.
+    """Images (N, H, W[, 3]) in rows of `columns`, as a matplotlib figure.
 
     titles: one a column; row_titles: one a row; size: inches an image.
-    Returns the matplotlib figure.
     """
     import matplotlib.pyplot as plt
 
@@ -70,10 +62,7 @@ def grid(images, columns=10, titles=(), row_titles=(), size=0.7):
 
 
 def partial(model, tokens):
-    """Unfinished drawings, from tokens (N, t): uint8 (N, H, W, 3).
-
-    Pixels not yet drawn are light blue.
-    """
+    """Drawings from t tokens (N, t): uint8 (N, H, W, 3), the rest blue."""
     tokenizer, drawn = model.tokenizer, tokens.shape[1]
     full = torch.nn.functional.pad(tokens, (0, tokenizer.length - drawn))
     pictures = to_array(tokenizer.decode(full))
@@ -82,13 +71,10 @@ def partial(model, tokens):
 
 
 def frames(model, steps, count=56):
-    """`count` moments of a drawing, evenly spaced, the last one finished:
-    uint8 (count, N, H, W, 3).
-
-    steps: what `model.stream` or `model.complete_stream` yields.
-    """
-    length = model.tokenizer.length
-    moments = {length * (i + 1) // count for i in range(count)}
+    """`count` moments of a drawing (`model.stream`), evenly spaced, the last
+    one finished: uint8 (count, N, H, W, 3)."""
+    moments = {model.tokenizer.length * (i + 1) // count
+               for i in range(count)}
     return np.stack([partial(model, tokens) for tokens in steps
                      if tokens.shape[1] in moments])
 
@@ -109,8 +95,7 @@ def gif(path, pictures, milliseconds=60):
         raise ValueError(f"milliseconds is {milliseconds}; viewers need at "
                          "least 20: draw several pixels a frame instead")
     first, *others = map(Image.fromarray, pictures)
-    first.save(path, format="GIF", save_all=True, loop=0,
-               append_images=others,
+    first.save(path, "GIF", save_all=True, append_images=others, loop=0,
                duration=[milliseconds] * len(others) + [1500])
 
 
@@ -154,10 +139,7 @@ def loss_curve(history, unit="bits a token", axis=None):
 
 
 def glue(name, value):
-    """Print a number and keep it for the text: {glue:text}`name`.
-
-    What myst_nb.glue does, without needing myst_nb where there is none.
-    """
+    """Print a number and keep it for the text, as myst_nb.glue would."""
     from IPython.display import display
 
     print(f"{name} = {value}")

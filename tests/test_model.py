@@ -289,14 +289,14 @@ def test_a_model_without_labels_refuses_them():
 
 def test_frames_end_with_the_finished_image():
     model = tiny_model()
-    pictures = pl.figures.frames(model, model.stream(2, seed=3), count=7)
-    assert pictures.shape == (7, 2, 6, 5, 3)
+    pictures = pl.figures.frames(model, model.stream(2, seed=3), count=8)
+    assert pictures.shape == (8, 2, 6, 5, 3)
     finished = model.sample(2, seed=3)
     assert np.array_equal(pictures[-1], pl.figures.to_array(finished))
     blue = (pictures == pl.figures.NOT_YET).all(axis=-1).sum(axis=(2, 3))
-    assert blue[:, 0].tolist() == [30 - 30 * (i + 1) // 7 for i in range(7)]
-    strip = pl.figures.filmstrip(pictures, count=3)
-    assert len(strip.axes) == 6
+    assert blue[:, 0].tolist() == [30 - 30 * (i + 1) // 8 for i in range(8)]
+    strip = pl.figures.filmstrip(pictures)
+    assert len(strip.axes) == 16
 
 
 def test_gif_frames_can_be_seen(tmp_path):

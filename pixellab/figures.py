@@ -86,8 +86,8 @@ def filmstrip(pictures):
                 columns=8, size=0.8)
 
 
-def gif(path, pictures, milliseconds=60):
-    """Write frames (F, H, W, 3) as a GIF that shows the last one longer.
+def gif(path, pictures, milliseconds=60, hold=1500):
+    """Write frames (F, H, W, 3) as a GIF, `hold` milliseconds for the last.
 
     Viewers do not honour frames shorter than 20 ms: ValueError.
     """
@@ -96,7 +96,7 @@ def gif(path, pictures, milliseconds=60):
                          "least 20: draw several pixels a frame instead")
     first, *others = map(Image.fromarray, pictures)
     first.save(path, "GIF", save_all=True, append_images=others, loop=0,
-               duration=[milliseconds] * len(others) + [1500])
+               duration=[milliseconds] * len(others) + [hold])
 
 
 def address(blob):

@@ -189,7 +189,6 @@ def as_text(numbers, label):
     return f"{label}" + "".join(chr(58 + k) for k in numbers) + ")"
 
 
-# equivalent to: pixellab.tokenizers.symbols.Symbols.from_text
 def as_numbers(line):
     """The way back: numbers (150,) and the class."""
     return torch.tensor([ord(c) - 58 for c in line[1:-1]]), int(line[0])
@@ -267,21 +266,23 @@ print("the first 5 has this text:", line == reference[0])
 # %%
 tokens_train = tokenizer.encode(x_train)  # (N, 150)
 tokens_valid = tokenizer.encode(x_valid)
+lines = [as_text(numbers, label) for numbers, label in zip(
+    tokens_train[:5000].tolist(), y_train[:5000].tolist())]
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "digits.txt"
-    tokenizer.write(path, tokens_train[:5000], y_train[:5000])
+    path.write_text("\n".join(lines) + "\n")
     size = path.stat().st_size
-    some_lines = path.read_text().splitlines()[:1200:300]
-    read_tokens, read_labels = tokenizer.read(path)
-assert torch.equal(read_tokens, tokens_train[:5000])
-assert torch.equal(read_labels, y_train[:5000])
-print(f"{len(read_tokens)} digits, {size / len(read_tokens):.0f} bytes each")
+    back = [as_numbers(line) for line in path.read_text().splitlines()]
+assert torch.equal(torch.stack([numbers for numbers, _ in back]),
+                   tokens_train[:5000])
+assert [label for _, label in back] == y_train[:5000].tolist()
+print(f"{len(back)} digits, {size / len(back):.0f} bytes each")
 
 # %% [markdown]
 # A few lines, from the middle of the digits to their end:
 
 # %%
-for line in some_lines:
+for line in lines[:1200:300]:
     print(line[0], "...", line[76:])
 
 # %% [markdown]
@@ -290,10 +291,29 @@ for line in some_lines:
 # counts itself:
 
 # %%
+RULES = [("0123456789", "a digit, the class"),
+         *150 * [(as_text(range(64), "")[:-1], "a symbol, ':' to 'y'")],
+         (")", "the end, ')'")]
+
+
+def read_line(line):
+    """Numbers (150,) and class, or a ValueError that names the place."""
+    for place, (allowed, name) in enumerate(RULES):
+        found = line[place:place + 1]
+        if not found or found not in allowed:
+            raise ValueError(f"position {place} is "
+                             f"{repr(found) if found else 'missing'}; "
+                             f"expected {name}")
+    if len(line) > len(RULES):
+        raise ValueError(f"position {len(RULES)} is beyond the end")
+    return as_numbers(line)
+
+
+# %%
 sound = reference[0]
 for bad in (sound[:70] + "9" + sound[71:], sound[:100], sound[1:]):
     try:
-        tokenizer.from_text(bad)
+        read_line(bad)
         raise AssertionError("this text should be refused")
     except ValueError as error:
         print(textwrap.fill(str(error), width=76))
@@ -660,7 +680,7 @@ def write_lines(guess, count, seed=0, rule=True):
 
 def is_picture(text):
     try:
-        tokenizer.from_text(text)
+        read_line(text)
         return True
     except ValueError:
         return False

@@ -44,7 +44,7 @@ def test_all_codes_there_and_back():
 
 def test_the_nearest_of_all_corners_is_the_signs():
     tokenizer = small(bits=6)
-    u = tokenizer.on_sphere(pictures(4))                 # (4, 6, 2, 3)
+    u = tokenizer.on_sphere(bsq.centred(pictures(4)))  # (4, 6, 2, 3)
     every = torch.tensor(list(itertools.product((-1, 1), repeat=6))) / 6**.5
     points = u.permute(0, 2, 3, 1).flatten(0, 2)
     nearest = every[torch.cdist(points, every).argmin(dim=1)]
@@ -125,13 +125,13 @@ def test_entropy_terms_against_all_codes():
         return -(each * each.log()).sum()
 
     expected = sum(entropy(row) for row in p) / len(p) - entropy(p.mean(0))
-    assert bsq.entropies(u, bits).item() == pytest.approx(
+    assert bsq.entropies(u).item() == pytest.approx(
         expected.item() / bits, rel=1e-4)
 
 
 def test_entropy_terms_at_certainty_are_finite():
     u = torch.ones(1, 1, 2, 2, requires_grad=True)
-    terms = bsq.entropies(u * 1e6, 1)
+    terms = bsq.entropies(u * 1e6)
     assert terms.isfinite() and terms.item() == pytest.approx(0, abs=1e-6)
 
 
@@ -163,7 +163,7 @@ def test_parts_against_what_they_mean():
     net, images = RateDistortion(tokenizer), pictures()
     error, bits, _ = net.parts(images)
     shown = bsq.to_pixels(tokenizer.paint(tokenizer.corner(
-        tokenizer.on_sphere(images))))
+        tokenizer.on_sphere(bsq.centred(images)))))
     assert torch.equal(shown, tokenizer.decode(tokenizer.encode(images)))
     assert error.item() == pytest.approx(measures.mean_squared_error(
         images, shown).mean().item(), rel=0.02)  # rounded to whole numbers

@@ -22,7 +22,8 @@ CHAPTER = "04_symbols.py"
 def chapter():
     """The names of the cells that define tokenizer, counts and rule."""
     names = names_of(CHAPTER, "def as_text", "BASE =", "def look_up",
-                     "class SymbolCounts", "def allowed", "def write_lines")
+                     "class SymbolCounts", "def allowed", "def write_lines",
+                     "def read_line")
     names["tokenizer"] = symbols.Symbols()
     return names
 
@@ -42,6 +43,26 @@ def test_the_tokenizer_by_hand_is_the_packages(chapter):
     assert chapter["as_text"](numbers[0].tolist(), 3) == line
     back, label = chapter["as_numbers"](line)
     assert torch.equal(back, numbers[0]) and label == 3
+
+
+FIVE = "5" + 150 * ":" + ")"
+
+
+@pytest.mark.parametrize("line, words", [
+    ("", "position 0 is missing"),
+    ("x" + FIVE[1:], "position 0 is 'x'"),
+    (FIVE[:70] + "z" + FIVE[71:], "position 70 is 'z'"),
+    (FIVE[:70] + "9" + FIVE[71:], "position 70 is '9'"),
+    (FIVE[:100] + ")", "position 100 is '\\)'"),
+    (FIVE[:100], "position 100 is missing"),
+    (FIVE[:-1], "position 151 is missing"),
+    (FIVE[:-1] + ":)", "position 151 is ':'"),
+    (FIVE + ")", "position 152 is beyond")])
+def test_bad_text_names_the_position(chapter, line, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        chapter["read_line"](line)
+    assert "\n" not in str(caught.value)
+    assert chapter["read_line"](FIVE)[1] == 5
 
 
 @pytest.fixture(scope="module")

@@ -59,7 +59,7 @@ def test_the_gradient_goes_straight_through(chapter):
 def test_the_entropy_terms_are_the_packages(chapter, bits):
     u = points(3, bits)
     torch.testing.assert_close(chapter["entropy_terms"](u),
-                               bsq.entropies(u, bits))
+                               bsq.entropies(u))
 
 
 def test_probabilities_of_all_codes(chapter):

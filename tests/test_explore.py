@@ -22,7 +22,7 @@ from pixellab.model import ImageModel
 from pixellab.priors.gpt import GPT
 from pixellab.tokenizers.bsq import BSQ
 from pixellab.tokenizers.patches import Patches
-from pixellab.tokenizers.symbols import Symbols
+from pixellab.tokenizers.symbols import FIRST, Symbols
 
 in_a_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine")
@@ -551,7 +551,7 @@ def test_switches_show_the_picture_of_the_flipped_code(opened, bsq, frame):
 def symbols_shown(page):
     """Of the text and of the canvas: the images (30, 30) they stand for."""
     text = page.locator("textarea").input_value().replace("\n", "")
-    tokens, _ = Symbols().from_text(f"3{text})")
+    tokens = torch.tensor([ord(symbol) - FIRST for symbol in text])
     image = pixels(page.locator("canvas"))[7::14, 7::14]
     return Symbols().decode(tokens[None])[0].numpy(), np.where(
         image.mean(axis=-1) > 128, 255, 0)

@@ -177,23 +177,9 @@ def test_neighbours_are_the_tokens_within_the_window():
     assert neighbours(4, 2) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 
 
-@pytest.mark.parametrize("setting, word", [
-    ({"width": 12, "heads": 5}, "multiple of the 5 heads"),
-    ({"window": 0}, "at least 1, or None")])
-def test_settings_without_sense_are_refused(setting, word):
-    with pytest.raises(ValueError, match=word):
-        GPT(**setting)
-
-
-def test_there_is_no_place_beyond_the_grid():
-    net, tokens = small(), some_tokens(1)
-    with pytest.raises(ValueError, match="21 tokens do not fit"):
-        net(F.pad(tokens, (0, 1)), LABELS[:1])
-    cache = net.start(LABELS[:1])
-    for place in range(PLACES):
-        net.step(cache, tokens[:, place - 1] if place else None)
-    with pytest.raises(ValueError, match="all places are drawn"):
-        net.step(cache, tokens[:, -1])
+def test_the_width_is_shared_among_the_heads():
+    with pytest.raises(ValueError, match="multiple of the 5 heads"):
+        GPT(width=12, heads=5)
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (1, 7), (7, 1), (2, 2)])

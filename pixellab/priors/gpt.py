@@ -1,10 +1,10 @@
 """GPT: a decoder-only transformer over a grid of tokens of any vocabulary.
 
-Sources: Vaswani et al., "Attention Is All You Need" (2017); Radford et al.,
-"Language Models are Unsupervised Multitask Learners" (2019), for the blocks
-that normalise first; Chen et al., "Generative Pretraining from Pixels"
-(2020), for images as sequences.
+Sources: Vaswani et al. (2017); Radford et al. (2019), blocks that normalise
+first; Chen et al. (2020), images as sequences.
 """
+
+from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -16,11 +16,8 @@ ONEDNN = (torch.backends.mkldnn.is_available()
 
 
 class Linear(nn.Linear):
-    """nn.Linear, made faster where a CPU draws many images at once.
-
-    PyTorch multiplies float32 matrices by MKL, which runs at half the speed
-    of oneDNN on AMD's processors. With few rows MKL is ahead everywhere.
-    """
+    """nn.Linear, faster where a CPU draws many images at once: with 32 rows
+    or more, oneDNN has twice the speed of PyTorch's MKL on AMD processors."""
 
     def forward(self, x):
         if (ONEDNN and not torch.is_grad_enabled()
@@ -34,7 +31,9 @@ class Linear(nn.Linear):
 class SelfAttention(nn.Module):
     """Causal attention by `heads` heads: (B, T, width) -> (B, T, width).
 
-    Place t sees places 0 .. t. The T x T weights are never all in memory.
+    Place t sees places 0 .. t; the T x T weights are never all in memory.
+    With a cache x is the one new place, number `place` (1,): keys and values
+    so far stand in cache (2, B, heads, t, c), visible (t,) are those known.
     """
 
     def __init__(self, width, heads):
@@ -48,26 +47,18 @@ class SelfAttention(nn.Module):
         return rearrange(self.qkv(x), "b t (three h c) -> three b h t c",
                          three=3, h=self.heads)
 
-    def forward(self, x):
+    def forward(self, x, cache=None, place=None, visible=None):
         q, k, v = self.split(x)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.out(rearrange(y, "b h t c -> b t (h c)"))
-
-    def step(self, x, cache, place, visible=None):
-        """The same for one new place: x (B, 1, width), place (1,).
-
-        cache (2, B, heads, T, c) holds the keys and values so far; visible
-        (1, T) hides what is not known yet, None if all of it is.
-        """
-        q, k, v = self.split(x)                        # (B, heads, 1, c)
-        cache[:, :, :, place] = torch.stack([k, v]).to(cache.dtype)
-        keys, values = cache
-        # for a single query plain products are faster than the fused kernel
-        scores = (q * q.shape[3] ** -0.5).to(cache.dtype) @ keys.mT
-        if visible is not None:
+        if cache is None:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            cache[:, :, :, place] = torch.stack([k, v]).to(cache.dtype)
+            keys, values = cache
+            # for one query plain products are faster than the fused kernel
+            scores = (q * q.shape[3] ** -0.5).to(cache.dtype) @ keys.mT
             scores = scores.masked_fill(~visible, -torch.inf)
-        y = scores.softmax(dim=-1) @ values            # (B, heads, 1, c)
-        return self.out(rearrange(y.to(x.dtype), "b h t c -> b t (h c)"))
+            y = (scores.softmax(dim=-1) @ values).to(x.dtype)
+        return self.out(rearrange(y, "b h t c -> b t (h c)"))
 
 
 class Block(nn.Module):
@@ -86,14 +77,9 @@ class Block(nn.Module):
             Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x):
-        x = x + self.dropout(self.attention(self.norm_attention(x)))
+    def forward(self, x, *memory):
+        x = x + self.dropout(self.attention(self.norm_attention(x), *memory))
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
-
-    def step(self, x, cache, place, visible):
-        x = x + self.attention.step(self.norm_attention(x), cache, place,
-                                    visible)
-        return x + self.mlp(self.norm_mlp(x))
 
 
 class GPT(nn.Module):
@@ -101,9 +87,8 @@ class GPT(nn.Module):
 
     Place t predicts token t. It is told its row and column, the label, and
     the tokens before it within `window` rows and columns (None: the previous
-    token alone, as a GPT over text); what is further away it finds by
-    attention. A label is a token, too; it also stands before the first one.
-    It is read and has no logit, so that it can never be drawn. Label
+    token alone); what is further away it finds by attention. A label is a
+    token that also stands before the first one and can never be drawn. Label
     `num_classes` is the null class.
 
     tokens int64 (B, T), labels int64 (B,) -> logits (B, T, vocabulary), T up
@@ -117,9 +102,6 @@ class GPT(nn.Module):
         if width % heads:
             raise ValueError(f"width {width} must be a multiple of the "
                              f"{heads} heads")
-        if window is not None and window < 1:
-            raise ValueError(f"window is {window}; it must be at least 1, or "
-                             "None")
         self.config = {
             "vocabulary": vocabulary, "grid": list(grid), "width": width,
             "layers": layers, "heads": heads, "window": window,
@@ -127,16 +109,25 @@ class GPT(nn.Module):
             "num_classes": num_classes}
         self.vocabulary, self.grid = vocabulary, grid
         self.num_classes = num_classes
-        self.back = neighbours(grid[1], window)
+        back = neighbours(grid[1], window)
+        self.reach = max(back)
+        places = torch.arange(grid[0] * grid[1])
+        told = self.reach + places[:, None] - torch.tensor([back])
+        self.register_buffer("places", places, persistent=False)
+        self.register_buffer("told", F.pad(told, (1, 0)), persistent=False)
         self.token = nn.Embedding(vocabulary + num_classes + 1, embedding)
-        self.mix = Linear(embedding * (1 + len(self.back)), width)
+        self.mix = Linear(embedding * self.told.shape[1], width)
         self.row = nn.Embedding(grid[0], width)
         self.column = nn.Embedding(grid[1], width)
         self.blocks = nn.ModuleList(Block(width, heads, dropout)
                                     for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.head = Linear(width, vocabulary)
-        self.apply(small_weights)
+        for part in self.modules():  # at first no layer is sure of anything
+            if isinstance(part, nn.Linear | nn.Embedding):
+                nn.init.normal_(part.weight, std=0.02)
+            if isinstance(part, nn.Linear):
+                nn.init.zeros_(part.bias)
         nn.init.normal_(self.token.weight)
         nn.init.normal_(self.mix.weight, std=self.mix.in_features ** -0.5 / 2)
         for block in self.blocks:  # what blocks add does not grow with depth
@@ -144,96 +135,55 @@ class GPT(nn.Module):
                 last.weight.data /= (2 * layers) ** 0.5
 
     def forward(self, tokens, labels):
-        length, reach = tokens.shape[1], max(self.back)
-        if length > self.grid[0] * self.grid[1]:
-            raise ValueError(f"{length} tokens do not fit on a grid of "
-                             f"{self.grid[0]} x {self.grid[1]}")
-        label = (self.vocabulary + labels)[:, None]               # (B, 1)
-        padded = torch.cat([label.expand(-1, reach), tokens], dim=1)
-        told = [padded[:, reach - back:][:, :length] for back in self.back]
-        told = torch.stack([label.expand(-1, length), *told], dim=2)
-        x = self.embed(told, torch.arange(length, device=tokens.device))
+        label = (self.vocabulary + labels)[:, None]
+        line = torch.cat([label.expand(-1, self.reach), tokens], dim=1)
+        x = self.read(line, self.places[:tokens.shape[1]])
         for block in self.blocks:
             x = block(x)
         return self.head(self.norm(x))
 
-    def embed(self, told, places):
-        """Tokens (B, T, n) told to the places (T,) -> (B, T, width)."""
-        columns = self.grid[1]
-        return (self.mix(self.token(told).flatten(2))
-                + self.row(places // columns) + self.column(places % columns))
+    def read(self, line, places):
+        """What the places (T,) are told of a line (B, reach + T) of labels,
+        then tokens: (B, T, width)."""
+        told = self.token(line[:, self.told[places]])
+        return (self.mix(told.flatten(2)) + self.row(places // self.grid[1])
+                + self.column(places % self.grid[1]))
 
     def start(self, labels):
-        """Memory for `step`, for a batch with these labels (B,)."""
-        return KVCache(self, labels)
+        """Memory for `step`, labels (B,): `count` tokens are known, kv holds
+        keys and values (2, B, heads, places, c) for each layer."""
+        weight, places = self.head.weight, len(self.places)
+        width, heads = self.config["width"], self.config["heads"]
+        fixed = weight.is_cuda  # the same shapes at every place
+        return SimpleNamespace(
+            fixed=fixed, count=0,
+            line=(self.vocabulary + labels)[:, None].repeat(
+                1, self.reach + places),
+            kv=[torch.zeros(2, len(labels), heads, places, width // heads,
+                            dtype=torch.half if fixed else weight.dtype,
+                            device=weight.device) for _ in self.blocks])
 
     @torch.inference_mode()
-    def step(self, cache, token=None):
-        """Logits (B, vocabulary) of the next place, in raster order.
-
-        token (B,) is the one just drawn, None at the first place.
-        """
+    def step(self, memory, token=None):
+        """Logits (B, vocabulary) of the next place; token (B,) is the one
+        just drawn, None at the first place."""
         if token is not None:
-            cache.put(token)
-        return self.decode(*cache.now())
+            memory.line[:, self.reach + memory.count] = token
+            memory.count += 1
+        place = self.places[memory.count, None]
+        seen = slice(None if memory.fixed else memory.count + 1)
+        return self.decode(memory.line, place, self.places[seen] <= place,
+                           [kv[..., seen, :] for kv in memory.kv])
 
-    def decode(self, told, place, kv, visible):
+    def decode(self, line, place, visible, kv):
         """One place through all blocks. On a GPU its shapes never change:
-        `net.decode = torch.compile(net.decode)` pays in a long session.
-        """
-        half = kv[0].dtype == torch.float16
-        with torch.autocast(place.device.type, torch.float16, half):
-            x = self.embed(told, place)
+        `net.decode = torch.compile(net.decode)` pays in a long session."""
+        half = kv[0].dtype == torch.half
+        with torch.autocast(place.device.type, torch.half, half):
+            x = self.read(line, place)
             for block, cache in zip(self.blocks, kv, strict=True):
-                x = block.step(x, cache, place, visible)
+                x = block(x, cache, place, visible)
         return self.head(self.norm(x))[:, 0]  # logits in full precision
-
-
-class KVCache:
-    """Keys and values of the places so far: nothing is computed twice.
-
-    kv (2, B, heads, places, c) for each layer, float16 on a GPU; tokens (B,
-    reach + places).
-    """
-
-    def __init__(self, net, labels):
-        weight, places = net.head.weight, net.grid[0] * net.grid[1]
-        width, heads = net.config["width"], net.config["heads"]
-        self.places = torch.arange(places, device=weight.device)
-        self.count = 0  # tokens known so far
-        self.reach = max(net.back)
-        self.tokens = (net.vocabulary + labels)[:, None].repeat(
-            1, self.reach + places)  # labels, until `put` overwrites them
-        self.back = torch.tensor([0, *net.back], device=weight.device)
-        self.fixed = weight.is_cuda  # the same shapes at every place
-        self.kv = [torch.zeros(
-            2, len(labels), heads, places, width // heads,
-            dtype=torch.float16 if self.fixed else weight.dtype,
-            device=weight.device) for _ in net.blocks]
-
-    def put(self, token):
-        """Note the token just drawn."""
-        if self.count + 1 == len(self.places):
-            raise ValueError("all places are drawn: start anew")
-        self.tokens[:, self.reach + self.count] = token
-        self.count += 1
-
-    def now(self):
-        """What `GPT.decode` must know of the present place."""
-        place = self.places[self.count, None]
-        told = self.tokens[:, None, self.reach + self.count - self.back]
-        if self.fixed:
-            return told, place, self.kv, self.places[None] <= place
-        so_far = [cache[..., :self.count + 1, :] for cache in self.kv]
-        return told, place, so_far, None
-
-
-def small_weights(module):
-    """The start of Radford et al. (2019): no layer is sure of anything."""
-    if isinstance(module, (nn.Linear, nn.Embedding)):
-        nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear):
-        nn.init.zeros_(module.bias)
 
 
 def neighbours(columns, window):

@@ -1,10 +1,8 @@
 """Gated PixelCNN: a prior over pixels made of masked convolutions.
 
-Sources: van den Oord et al., "Pixel Recurrent Neural Networks" (2016), for
-the masks; van den Oord et al., "Conditional Image Generation with PixelCNN
-Decoders" (2016), for the two stacks, the gates and the labels; Ramachandran
-et al., "Fast Generation for Convolutional Autoregressive Models" (2017), for
-the cached sampler.
+Sources: van den Oord et al., "Pixel Recurrent Neural Networks" (2016), the
+masks, and "Conditional Image Generation with PixelCNN Decoders" (2016), the
+stacks, gates and labels; Ramachandran et al. (2017), the cached sampler.
 """
 
 import torch
@@ -16,17 +14,13 @@ from torch import nn
 class MaskedConv2d(nn.Conv2d):
     """Convolution over pixels at or before the present one, in raster order.
 
-    The kernel reaches `up` rows up, `left` columns to the left and `right`
-    columns to the right; rows below are never seen, so it has none. The mask
-    hides what comes later in the present row:
+    The kernel reaches `up` rows up, `left` and `right` columns to the sides,
+    and has no rows below. Of the present row the mask hides what comes later:
+    "A" the present pixel too, except its earlier colour channels; "B" not
+    the present pixel; None nothing (for a stack that is given the image
+    shifted down by one row). Feature i belongs to colour i % channels.
 
-    - "A": the present pixel too, except its earlier colour channels;
-    - "B": not the present pixel;
-    - None: nothing is hidden (the vertical stack, which is given an image
-      already shifted down by one row).
-
-    With several colour channels, feature i belongs to colour i % channels.
-    Shapes: (B, in_features, H, W) -> (B, out_features, H, W).
+    (B, in_features, H, W) -> (B, out_features, H, W)
     """
 
     def __init__(self, in_features, out_features, up=0, left=0, right=0,
@@ -89,8 +83,7 @@ class GatedBlock(nn.Module):
 class PixelCNN(nn.Module):
     """Gated PixelCNN over `size` pixels of `channels` colours.
 
-    `width` is the number of features of each stack (a multiple of
-    `channels`), `dilations` has one number a block, `head` is the width
+    width: features of each stack; dilations: one a block; head: the width
     before the softmax over `levels`. Class `num_classes` is the null class.
 
     tokens int64 (B, H * W * channels), labels int64 (B,)
@@ -124,9 +117,8 @@ class PixelCNN(nn.Module):
         return 2 * tokens.to(self.out.weight.dtype) / (self.levels - 1) - 1
 
     def forward(self, tokens, labels):
-        height, columns = self.size
         x = rearrange(self.brightness(tokens), "b (h w c) -> b c h w",
-                      h=height, w=columns)
+                      h=self.size[0], w=self.size[1])
         x = x.contiguous(memory_format=torch.channels_last)
         v = self.first_vertical(F.pad(x, (0, 0, 1, -1)))  # one row down
         h = self.first_horizontal(x)
@@ -137,94 +129,61 @@ class PixelCNN(nn.Module):
                          c=self.channels)
 
     def start(self, labels):
-        """Memory for `step`, for a batch with these labels (B,)."""
-        return PixelCache(self, labels)
+        """Memory for `step`, labels (B,): a generator, sent tokens, that
+        yields logits. The vertical stack runs a row at a time, the horizontal
+        one a pixel at a time, on inputs padded with zeros once."""
+        (height, columns), weight = self.size, self.out.weight
+        image = weight.new_zeros(len(labels), self.channels, height + 3,
+                                 columns + 6)
+        layers = [LayerCache(block, labels, self.size)
+                  for block in self.blocks]
+        first, *head = map(matrix, (self.first_horizontal, self.hidden,
+                                    self.out))
+        for row in range(height):
+            v = unpadded(self.first_vertical, image[:, :, row:row + 3])
+            for layer in layers:
+                v = layer.new_row(row, v)
+            here = v[:, :, 0].permute(2, 0, 1)  # (columns, B, width)
+            for column in range(columns):
+                for colour in range(self.channels):
+                    seen = image[:, :, row + 3, column:column + 4]
+                    h = F.linear(seen.flatten(1), *first)
+                    for layer in layers:
+                        h = layer.new_pixel(column, h)
+                    h = here[column] + h
+                    for conv in head:
+                        h = F.linear(F.relu(h), *conv)
+                    token = yield h[:, colour::self.channels]
+                    image[:, colour, row + 3, column + 3] = self.brightness(
+                        token)
 
     @torch.no_grad()
-    def step(self, cache, token=None):
-        """Logits (B, levels) of the next position, in raster order.
-
-        token (B,) is the one just drawn, None at the first position.
-        """
-        if token is not None:
-            cache.put(self.brightness(token))
-        row, column, colour = cache.place()
-        if column == 0 and colour == 0:
-            cache.new_row(row)
-        return cache.new_pixel(row, column)[:, colour::self.channels]
-
-
-class PixelCache:
-    """The features that later pixels look at: nothing is computed twice.
-
-    The vertical stack runs a row at a time, the horizontal stack a pixel at
-    a time; each keeps the inputs of every layer. Buffers carry the zeros
-    that the convolutions pad with: image (B, channels, H + 3, W + 6). Tensors
-    of the horizontal stack have the column first, so that one column is
-    contiguous: (W, B, features).
-    """
-
-    def __init__(self, net, labels):
-        self.net, self.count = net, 0  # count: tokens known so far
-        height, columns = net.size
-        weight = net.out.weight
-        batch, width = len(labels), net.config["width"]
-        self.image = weight.new_zeros(batch, net.channels, height + 3,
-                                      columns + 6)
-        self.layers = [LayerCache(block, labels, weight.new_zeros(
-            batch, width, height, columns)) for block in net.blocks]
-        self.first = matrix(net.first_horizontal)
-        self.head = [matrix(net.hidden), matrix(net.out)]
-
-    def put(self, brightness):
-        """Note the token just drawn."""
-        row, column, colour = self.place()
-        self.image[:, colour, row + 3, column + 3] = brightness
-        self.count += 1
-
-    def place(self):
-        """(row, column, colour) of the next token."""
-        pixel, colour = divmod(self.count, self.net.channels)
-        return *divmod(pixel, self.net.size[1]), colour
-
-    def new_row(self, row):
-        """Vertical stack for one row, and what it tells the horizontal."""
-        v = unpadded(self.net.first_vertical, self.image[:, :, row:row + 3])
-        for layer in self.layers:
-            v = layer.new_row(row, v)
-        self.v = v[:, :, 0].permute(2, 0, 1)  # (columns, B, width)
-
-    def new_pixel(self, row, column):
-        """Horizontal stack for one pixel: (B, levels * channels) logits."""
-        weight, bias = self.first
-        window = self.image[:, :, row + 3, column:column + 4]
-        h = F.linear(window.flatten(1), weight, bias)
-        for layer in self.layers:
-            h = layer.new_pixel(column, h)
-        h = self.v[column] + h
-        for weight, bias in self.head:
-            h = F.linear(F.relu(h), weight, bias)
-        return h
+    def step(self, memory, token=None):
+        """Logits (B, levels) of the next position; token (B,) is the one
+        just drawn, None at the first."""
+        return memory.send(token)
 
 
 class LayerCache:
-    """PixelCache's share of one GatedBlock with dilation d.
+    """What one GatedBlock, of dilation d, was given and has computed.
 
     rows (B, width, H + d, W + 2 d): inputs of its vertical convolution;
     row (W + d, B, width): inputs of its horizontal one, in this row;
     above (W, B, 2 width): what its vertical stack says to this row.
     """
 
-    def __init__(self, block, labels, zeros):
-        d = self.dilation = block.vertical.dilation[0]
-        self.block = block
-        self.rows = F.pad(zeros, (d, d, d, 0))  # inputs of the vertical conv
-        self.row = F.pad(zeros[:, :, 0], (d, 0)).permute(2, 0, 1).contiguous()
-        self.bias_v, self.bias_h = block.label(labels).chunk(2, dim=1)
-        taps, bias = block.horizontal.masked_weight(), block.horizontal.bias
-        self.left, self.here = (taps[:, :, 0, i].t().contiguous()
-                                for i in (0, 1))
-        self.bias_h = self.bias_h + bias
+    def __init__(self, block, labels, size):
+        self.block, self.dilation = block, block.vertical.dilation[0]
+        bias_v, bias_h = block.label(labels).chunk(2, dim=1)
+        self.bias_v = bias_v[:, :, None, None]
+        self.bias_h = bias_h + block.horizontal.bias
+        self.rows = bias_v.new_zeros(
+            len(labels), block.across.in_channels // 2,
+            size[0] + self.dilation, size[1] + 2 * self.dilation)
+        self.row = self.rows[:, :, 0, self.dilation:].permute(
+            2, 0, 1).contiguous()  # column first: each is contiguous
+        self.left, self.here = block.horizontal.masked_weight()[
+            :, :, 0].permute(2, 1, 0).contiguous()
         self.out = matrix(block.horizontal_out)
 
     def new_row(self, row, v):
@@ -234,15 +193,13 @@ class LayerCache:
         above = unpadded(block.vertical, self.rows[:, :, row:row + d + 1])
         self.above = block.across(above)[:, :, 0].permute(2, 0, 1) \
             + self.bias_h
-        return v + block.vertical_out(
-            gate(above + self.bias_v[:, :, None, None]))
+        return v + block.vertical_out(gate(above + self.bias_v))
 
     def new_pixel(self, column, h):
         """h (B, width) of this column, to the h of the next layer."""
         self.row[column + self.dilation] = h
         x = torch.addmm(self.above[column], self.row[column], self.left)
-        weight, bias = self.out
-        return h + F.linear(gate(x.addmm_(h, self.here)), weight, bias)
+        return h + F.linear(gate(x.addmm_(h, self.here)), *self.out)
 
 
 def matrix(conv):
@@ -250,6 +207,4 @@ def matrix(conv):
     return conv.masked_weight().flatten(1), conv.bias
 
 
-def unpadded(conv, rows):
-    """A vertical convolution over rows that carry their zeros already."""
-    return F.conv2d(rows, conv.weight, conv.bias, dilation=conv.dilation)
+unpadded = nn.Conv2d.forward  # over rows that carry their zeros already

@@ -1,10 +1,8 @@
 """BSQ: a patch auto-encoder whose code is a handful of signs.
 
-Sources: Zhao, Xiong, Krähenbühl, "Image and Video Tokenization with Binary
-Spherical Quantization" (2024), for the sphere and the entropy terms; Bengio,
-Léonard, Courville (2013), for the straight-through gradient; Ballé, Laparra,
-Simoncelli, "End-to-end Optimized Image Compression" (2017), for a loss of
-distortion and rate.
+Sources: Zhao, Xiong, Krähenbühl (2024), the sphere and the entropy terms;
+Bengio, Léonard, Courville (2013), the straight-through gradient; Ballé,
+Laparra, Simoncelli (2017), a loss of distortion and rate.
 """
 
 import math
@@ -16,40 +14,32 @@ from torch import nn
 
 from pixellab.priors.pixelcnn import MaskedConv2d
 from pixellab.scale import exactly
-from pixellab.tokenizers import checks
+from pixellab.tokenizers.grid import Grid, divided
 
 
-class BSQ(nn.Module):
+class BSQ(Grid, nn.Module):
     """Each patch of a picture becomes `bits` signs: one of 2^bits codes.
 
     A convolution turns each patch into features, a few blocks let it know
     its surroundings, and a linear layer leaves `bits` numbers. They are put on
-    the unit sphere and rounded to its nearest corner, sign(u) / sqrt(bits).
-    Decoding goes the same way back. Lossy.
+    the unit sphere and rounded to the nearest corner of the cube in it,
+    sign(u) / sqrt(bits). Decoding goes the same way back.
 
-    images uint8 (N, height, width, 3) <-> tokens int64 (N, T), rows of
-    patches from left to right.
+    images uint8 (N, height, width, 3) <-> tokens int64 (N, T)
     """
 
     def __init__(self, patch=5, bits=10, height=100, width=150, features=96,
                  encoder_blocks=2, decoder_blocks=4):
         super().__init__()
-        fits = [p for p in range(1, 51) if height % p == 0 == width % p]
-        if patch not in fits:
-            raise ValueError(f"patch is {patch}; it must divide {height} and "
-                             f"{width}: use one of {fits}")
         if bits not in range(1, 16):
             raise ValueError(f"bits is {bits}; it must be 1 to 15")
         self.config = {"patch": patch, "bits": bits, "height": height,
                        "width": width, "features": features,
                        "encoder_blocks": encoder_blocks,
                        "decoder_blocks": decoder_blocks}
-        self.bits, self.vocabulary = bits, 2 ** bits
-        self.shape = (height, width, 3)
-        self.shapes = [self.shape]
-        self.grid = (height // patch, width // patch)
-        self.length = self.grid[0] * self.grid[1]
-        self.row_height = patch
+        self.lay_out(2 ** bits, divided(height, width, patch),
+                     (height, width, 3))
+        self.bits = bits
         self.encoder = nn.Sequential(
             nn.Conv2d(3, features, patch, stride=patch),
             *[Block(features) for _ in range(encoder_blocks)],
@@ -58,23 +48,20 @@ class BSQ(nn.Module):
             nn.Conv2d(bits, features, 1),
             *[Block(features) for _ in range(decoder_blocks)],
             nn.GELU(), nn.Conv2d(features, 3 * patch ** 2, 1))
-        self.register_buffer("powers", 2 ** torch.arange(bits),
+        self.register_buffer("powers", 2 ** torch.arange(bits)[:, None],
                              persistent=False)
 
-    def on_sphere(self, images):
-        """uint8 (N, height, width, 3) -> u (N, bits, rows, columns), of
-        length 1 at each place."""
-        x = images.permute(0, 3, 1, 2).float() / 255 - 0.5
+    def on_sphere(self, x):
+        """(N, 3, height, width) -> u (N, bits, rows, columns), |u| = 1."""
         return F.normalize(self.encoder(x), dim=1)
 
     def corner(self, u):
-        """The nearest corner of the cube, with the gradient of u itself."""
+        """The nearest corner, with the gradient of u itself."""
         corner = torch.where(u > 0, 1.0, -1.0) / self.bits ** 0.5
         return u + (corner - u).detach()
 
     def paint(self, z):
-        """Codes on the sphere -> pictures (N, 3, height, width), -0.5 to 0.5
-        (and a little beyond)."""
+        """(N, bits, rows, columns) -> pictures (N, 3, height, width)."""
         return rearrange(self.decoder(z),
                          "n (c p q) row column -> n c (row p) (column q)",
                          p=self.row_height, q=self.row_height)
@@ -84,56 +71,34 @@ class BSQ(nn.Module):
 
         Sums of powers, not shifts of bits: those are wrong on some GPUs.
         """
-        powers = self.powers[:, None, None]
-        return ((u > 0) * powers).sum(dim=1).flatten(1)
+        return ((u > 0).flatten(2) * self.powers).sum(dim=1)
 
     def to_corners(self, tokens):
-        """The opposite of `to_tokens`: (N, T) -> (N, bits, rows, columns)."""
-        switches = tokens[:, None, :] // self.powers[:, None] % 2
+        """The way back: tokens (N, T) -> (N, bits, rows, columns)."""
+        switches = tokens[:, None] // self.powers % 2
         corners = (2 * switches - 1).float() / self.bits ** 0.5
         return corners.unflatten(2, self.grid)
 
     @torch.no_grad()
     @exactly()
-    def encode(self, images):
-        """One image at a time, so that a batch cannot change the last bit.
-
-        Raises ValueError for another type or size, or an empty batch.
-        """
-        images = checks.images_of(self.shapes, images)
-        return torch.cat([
-            self.to_tokens(self.on_sphere(one.to(self.powers.device))).cpu()
-            for one in images.split(1)])
+    def tokens_of(self, images):
+        """One at a time, so that a batch cannot change the last bit."""
+        return torch.cat([self.to_tokens(self.on_sphere(centred(
+            one.to(self.powers.device)))).cpu() for one in images.split(1)])
 
     @torch.no_grad()
     @exactly()
-    def decode(self, tokens):
-        """Raises ValueError for tokens outside 0 .. 2^bits - 1, or too few.
-        """
-        tokens = checks.tokens_of(self.length, self.vocabulary, tokens)
+    def images_of(self, tokens):
         return torch.cat([to_pixels(self.paint(self.to_corners(
             one.to(self.powers.device)))).cpu() for one in tokens.split(1)])
 
-    def drawn(self, count):
-        """bool (height, width): the patches of the first `count` tokens.
-
-        Later tokens still change them, if little: a patch is painted with
-        its surroundings in sight.
-        """
-        known = (torch.arange(self.length) < count).unflatten(0, self.grid)
-        return known.repeat_interleave(self.row_height, 0).repeat_interleave(
-            self.row_height, 1)
-
 
 class Block(nn.Module):
-    """Look at the eight neighbours and add what was found: (N, C, H, W).
-
-    The norm's mean and variance are those of the whole picture.
-    """
+    """Look at the eight neighbours and add what was found: (N, C, H, W)."""
 
     def __init__(self, features):
         super().__init__()
-        self.norm = nn.GroupNorm(1, features)
+        self.norm = nn.GroupNorm(1, features)  # of the whole picture
         self.look = nn.Conv2d(features, features, 3, padding=1)
         self.add = nn.Conv2d(features, features, 1)
         nn.init.zeros_(self.add.weight)  # at first it adds nothing
@@ -143,22 +108,25 @@ class Block(nn.Module):
         return x + self.add(F.gelu(self.look(self.norm(x))))
 
 
-def to_pixels(shown):
-    """(N, 3, H, W), -0.5 to 0.5 -> uint8 (N, H, W, 3)."""
-    return ((shown + 0.5) * 255).round().clamp(0, 255).to(
-        torch.uint8).permute(0, 2, 3, 1)
+def centred(images):
+    """uint8 (N, H, W, 3) -> (N, 3, H, W), -0.5 to 0.5."""
+    return images.permute(0, 3, 1, 2).float() / 255 - 0.5
+
+
+def to_pixels(x):
+    """The way back."""
+    x = ((x + 0.5) * 255).round().clamp(0, 255)
+    return x.byte().permute(0, 2, 3, 1)
 
 
 class RateDistortion(nn.Module):
-    """What a BSQ is trained by: squared error + rate_weight * bits a token.
+    """What a BSQ is trained by: squared error + rate_weight * bits a token
+    + entropy_weight * `entropies`.
 
-    The bits are those of a small PixelCNN over the signs, trained beside it,
-    which sees the tokens to the left and above and the earlier signs of the
-    same token. Their gradient teaches the encoder codes that can be foretold.
-    With rate_weight 0 the PixelCNN learns, and the encoder does not listen.
-    `entropy_weight` is that of the paper's two terms (`entropies`).
-    quantized=False trains the plain auto-encoder: u is painted as it is, and
-    the loss is the error alone.
+    The bits are those of a small PixelCNN over the signs, trained beside it.
+    Their gradient teaches the encoder codes that can be foretold; with
+    rate_weight 0 it does not listen. quantized=False trains the plain
+    auto-encoder: u is painted as it is, and the loss is the error alone.
     """
 
     num_classes = 0  # frames have no labels
@@ -174,29 +142,29 @@ class RateDistortion(nn.Module):
             MaskedConv2d(bits, 12 * bits, 2, 2, 2, mask="A", channels=bits),
             nn.GELU(),
             MaskedConv2d(12 * bits, 12 * bits, 1, 1, 1, channels=bits),
-            nn.GELU(),
-            MaskedConv2d(12 * bits, bits, channels=bits))
+            nn.GELU(), MaskedConv2d(12 * bits, bits, channels=bits))
 
     def parts(self, images):
         """(squared error, bits a token, entropy terms), each a mean."""
-        target = images.permute(0, 3, 1, 2).float() / 255 - 0.5
-        u = self.tokenizer.on_sphere(images)
-        z = self.tokenizer.corner(u)
-        shown = self.tokenizer.paint(z if self.config["quantized"] else u)
-        error = F.mse_loss(shown.float(), target)
-        signs = z.float() * self.tokenizer.bits ** 0.5
-        if not (self.config["quantized"] and self.config["rate_weight"]):
+        tokenizer, quantized = self.tokenizer, self.config["quantized"]
+        target = centred(images)
+        u = tokenizer.on_sphere(target)
+        z = tokenizer.corner(u)
+        error = F.mse_loss(tokenizer.paint(z if quantized else u).float(),
+                           target)
+        signs = z.float() * tokenizer.bits ** 0.5
+        if not (quantized and self.config["rate_weight"]):
             signs = signs.detach()
         logits = self.rate(signs).float()
         nats = F.softplus(logits) - (signs + 1) / 2 * logits
         bits = nats.sum(dim=1).mean() / math.log(2)
-        return error, bits, entropies(u.float(), self.tokenizer.bits)
+        return error, bits, entropies(u.float())
 
     def forward(self, images):
         """The loss of a batch uint8 (N, H, W, 3), half of it mirrored."""
-        mirrored = torch.rand(len(images)) < 0.5
-        images = torch.where(mirrored[:, None, None, None].to(images.device),
-                             images.flip(2), images)
+        mirrored = torch.rand(len(images), 1, 1, 1) < 0.5
+        images = torch.where(mirrored.to(images.device), images.flip(2),
+                             images)
         error, bits, entropy = self.parts(images)
         if not self.config["quantized"]:
             return error + 0 * bits  # every weight has a gradient
@@ -207,27 +175,25 @@ class RateDistortion(nn.Module):
     def score(self, images):
         """On a validation set: {"valid": 1,000 times the loss,
         "squared_error", "bits_per_token"}."""
-        device = self.tokenizer.powers.device
         sums = torch.zeros(2, dtype=torch.float64)
         for part in images.split(16):
-            error, bits, _ = self.parts(part.to(device))
-            sums += len(part) * torch.tensor([error.item(), bits.item()])
+            parts = self.parts(part.to(self.tokenizer.powers.device))
+            sums += len(part) * torch.stack(parts[:2]).cpu()
         error, bits = (sums / len(images)).tolist()
         weight = self.config["rate_weight"] * self.config["quantized"]
         return {"valid": 1000 * (error + weight * bits),
                 "squared_error": error, "bits_per_token": bits}
 
 
-def entropies(u, bits):
+def entropies(u):
     """Mean entropy of a sign, less the entropy of its mean, in nats.
 
-    Each coordinate of u is read as a soft sign: p = sigmoid(4 sqrt(bits) u).
-    Low where each sign is sure (the first term) and, over the batch, as
-    often + as - (the second). Given u the signs are independent, and their
-    entropies add up to that of the code; on average over u they are not, and
-    the second sum is an upper bound.
+    Each coordinate of u (N, bits, rows, columns) is read as a soft sign: p =
+    sigmoid(4 sqrt(bits) u). Low where each sign is sure (the first term) and,
+    over the batch, as often + as - (the second, by which the entropy of the
+    average code is bounded from above).
     """
-    p = torch.sigmoid(4 * bits ** 0.5 * u)
+    p = torch.sigmoid(4 * u.shape[1] ** 0.5 * u)
     return binary_entropy(p).mean() - binary_entropy(
         p.mean(dim=(0, 2, 3))).mean()
 

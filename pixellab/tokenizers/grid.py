@@ -1,0 +1,62 @@
+"""What all tokenizers are: a grid of tokens over a picture."""
+
+import numpy as np
+import torch
+
+
+class Grid:
+    """Tokens in raster order. A subclass calls `lay_out` and turns checked
+    images into tokens (`tokens_of`) and checked tokens back (`images_of`)."""
+
+    def lay_out(self, vocabulary, grid, *shapes):
+        """grid: rows and columns of tokens; shapes: of images that can be
+        encoded, first of all those that are decoded."""
+        self.vocabulary, self.grid = vocabulary, grid
+        self.shape, self.shapes = shapes[0], shapes
+        self.length = grid[0] * grid[1]
+        self.row_height = self.shape[0] // grid[0]  # image rows a token row
+
+    def encode(self, images):
+        """uint8 (N, *shape) -> tokens int64 (N, length).
+
+        ValueError for another type or size, or an empty batch.
+        """
+        if not torch.is_tensor(images):
+            images = torch.from_numpy(np.array(images))
+        if images.dtype != torch.uint8:
+            raise ValueError(f"images are {images.dtype}; they must be uint8, "
+                             "0 to 255")
+        if len(images) == 0 or tuple(images.shape[1:]) not in self.shapes:
+            allowed = " or ".join(f"(N, {', '.join(map(str, shape))})"
+                                  for shape in self.shapes)
+            raise ValueError(f"images have shape {tuple(images.shape)}; they "
+                             f"must be {allowed} with N at least 1: resize "
+                             "them first")
+        return self.tokens_of(images)
+
+    def decode(self, tokens):
+        """The way back. ValueError for what cannot be such tokens."""
+        tokens = torch.as_tensor(tokens)
+        if tokens.is_floating_point() or tokens.shape[1:] != (self.length,):
+            raise ValueError(f"tokens are {tokens.dtype} of shape "
+                             f"{tuple(tokens.shape)}; they must be whole "
+                             f"numbers of shape (N, {self.length})")
+        if ((tokens < 0) | (tokens >= self.vocabulary)).any():
+            raise ValueError(f"tokens must lie in 0 to {self.vocabulary - 1}")
+        return self.images_of(tokens)
+
+    def drawn(self, count):
+        """bool (height, width): pixels that the first `count` tokens fix."""
+        (height, width), (rows, columns) = self.shape[:2], self.grid
+        row = torch.arange(height) * rows // height
+        last = ((torch.arange(width) + 1) * columns - 1) // width
+        return row[:, None] * columns + last < count
+
+
+def divided(height, width, patch):
+    """(rows, columns) of square patches; ValueError for what is left over."""
+    fits = [p for p in range(1, 17) if height % p == 0 == width % p]
+    if patch not in fits:
+        raise ValueError(f"patch is {patch}; it must divide {height} and "
+                         f"{width}: use one of {fits}")
+    return height // patch, width // patch

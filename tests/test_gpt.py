@@ -89,7 +89,7 @@ def test_steps_give_the_logits_of_the_parallel_pass(fixed, compiled):
 def test_a_cache_of_half_precision_serves():
     net, tokens = small().float(), some_tokens()
     cache, previous = net.start(LABELS), None
-    cache.fixed, cache.kv = True, [layer.half() for layer in cache.kv]
+    cache.fixed, cache.kv = True, cache.kv.half()
     expected = net(tokens, LABELS)
     for place in range(PLACES):  # as on a GPU: float16, fixed shapes
         logits = net.step(cache, previous)

@@ -33,7 +33,8 @@ class SelfAttention(nn.Module):
 
     Place t sees places 0 .. t; the T x T weights are never all in memory.
     With a cache x is the one new place, number `place` (1,): keys and values
-    so far stand in cache (2, B, heads, t, c), visible (t,) are those known.
+    so far stand in cache (2, B, heads, t, c), visible (t,) are those known
+    (None: all).
     """
 
     def __init__(self, width, heads):
@@ -56,7 +57,8 @@ class SelfAttention(nn.Module):
             keys, values = cache
             # for one query plain products are faster than the fused kernel
             scores = (q * q.shape[3] ** -0.5).to(cache.dtype) @ keys.mT
-            scores = scores.masked_fill(~visible, -torch.inf)
+            if visible is not None:
+                scores = scores.masked_fill(~visible, -torch.inf)
             y = (scores.softmax(dim=-1) @ values).to(x.dtype)
         return self.out(rearrange(y, "b h t c -> b t (h c)"))
 
@@ -151,17 +153,16 @@ class GPT(nn.Module):
 
     def start(self, labels):
         """Memory for `step`, labels (B,): `count` tokens are known, kv holds
-        keys and values (2, B, heads, places, c) for each layer."""
+        keys and values (layers, 2, B, heads, places, c)."""
         weight, places = self.head.weight, len(self.places)
         width, heads = self.config["width"], self.config["heads"]
         fixed = weight.is_cuda  # the same shapes at every place
-        return SimpleNamespace(
-            fixed=fixed, count=0,
-            line=(self.vocabulary + labels)[:, None].repeat(
-                1, self.reach + places),
-            kv=[torch.zeros(2, len(labels), heads, places, width // heads,
-                            dtype=torch.half if fixed else weight.dtype,
-                            device=weight.device) for _ in self.blocks])
+        kv = weight.new_zeros(
+            len(self.blocks), 2, len(labels), heads, places, width // heads,
+            dtype=torch.half if fixed else weight.dtype)
+        line = (self.vocabulary + labels)[:, None].repeat(
+            1, self.reach + places)
+        return SimpleNamespace(fixed=fixed, count=0, line=line, kv=kv)
 
     @torch.inference_mode()
     def step(self, memory, token=None):
@@ -171,14 +172,16 @@ class GPT(nn.Module):
             memory.line[:, self.reach + memory.count] = token
             memory.count += 1
         place = self.places[memory.count, None]
-        seen = slice(None if memory.fixed else memory.count + 1)
-        return self.decode(memory.line, place, self.places[seen] <= place,
-                           [kv[..., seen, :] for kv in memory.kv])
+        if memory.fixed:
+            return self.decode(memory.line, place, memory.kv,
+                               self.places <= place)
+        so_far = memory.kv[..., :memory.count + 1, :]
+        return self.decode(memory.line, place, so_far)
 
-    def decode(self, line, place, visible, kv):
+    def decode(self, line, place, kv, visible=None):
         """One place through all blocks. On a GPU its shapes never change:
         `net.decode = torch.compile(net.decode)` pays in a long session."""
-        half = kv[0].dtype == torch.half
+        half = kv.dtype == torch.half
         with torch.autocast(place.device.type, torch.half, half):
             x = self.read(line, place)
             for block, cache in zip(self.blocks, kv, strict=True):

@@ -173,18 +173,17 @@ class LayerCache:
     """
 
     def __init__(self, block, labels, size):
-        self.block, self.dilation = block, block.vertical.dilation[0]
+        d = self.dilation = block.vertical.dilation[0]
         bias_v, bias_h = block.label(labels).chunk(2, dim=1)
+        self.block, self.out = block, matrix(block.horizontal_out)
         self.bias_v = bias_v[:, :, None, None]
         self.bias_h = bias_h + block.horizontal.bias
-        self.rows = bias_v.new_zeros(
-            len(labels), block.across.in_channels // 2,
-            size[0] + self.dilation, size[1] + 2 * self.dilation)
-        self.row = self.rows[:, :, 0, self.dilation:].permute(
-            2, 0, 1).contiguous()  # column first: each is contiguous
-        self.left, self.here = block.horizontal.masked_weight()[
-            :, :, 0].permute(2, 1, 0).contiguous()
-        self.out = matrix(block.horizontal_out)
+        (height, columns), batch = size, len(labels)
+        width = block.vertical_out.out_channels
+        self.rows = bias_v.new_zeros(batch, width, height + d, columns + 2 * d)
+        self.row = bias_v.new_zeros(columns + d, batch, width)
+        taps = block.horizontal.masked_weight()[:, :, 0]
+        self.left, self.here = taps.permute(2, 1, 0).contiguous()
 
     def new_row(self, row, v):
         """v (B, width, 1, W) of this row, to the v of the next layer."""

@@ -23,15 +23,13 @@ class Grid:
         """
         if not torch.is_tensor(images):
             images = torch.from_numpy(np.array(images))
-        if images.dtype != torch.uint8:
-            raise ValueError(f"images are {images.dtype}; they must be uint8, "
-                             "0 to 255")
-        if len(images) == 0 or tuple(images.shape[1:]) not in self.shapes:
+        if images.dtype != torch.uint8 or images.numel() == 0 \
+                or tuple(images.shape[1:]) not in self.shapes:
             allowed = " or ".join(f"(N, {', '.join(map(str, shape))})"
                                   for shape in self.shapes)
-            raise ValueError(f"images have shape {tuple(images.shape)}; they "
-                             f"must be {allowed} with N at least 1: resize "
-                             "them first")
+            raise ValueError(f"images are {images.dtype} of shape "
+                             f"{tuple(images.shape)}; they must be uint8 "
+                             f"{allowed}, N at least 1: resize them first")
         return self.tokens_of(images)
 
     def decode(self, tokens):

@@ -1102,11 +1102,11 @@ assert mean_bits.view(7, 7)[0].sum() < mean_bits.view(7, 7)[3].sum()
 #
 # Bits are a promise, and an entropy coder keeps it, as in chapter 1. What does
 # that come to in real files, and what would a usual lossy format, WebP, need
-# for the same error? `python -m benchmarks patch_files` wrote validation
+# for the same error? `python -m benchmarks digit_rates` wrote validation
 # digits with these probabilities, each by itself, and read them again.
 
 # %%
-files = pl.data.benchmark("patch_files")
+files = pl.data.benchmark("digit_rates")["patches_and_webp"]
 print(f"ours: {files['bytes']:.1f} bytes of codes a digit, "
       f"{files['psnr']:.1f} dB")
 print(f"WebP: {files['webp_bytes']:.1f} bytes at that PSNR; its smallest "

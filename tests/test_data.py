@@ -278,7 +278,7 @@ def test_benchmarks_are_read_from_the_repository(tmp_path, monkeypatch):
     stored = json.loads((Path(__file__).parent.parent / "benchmarks" /
                          "results.json").read_text())
     assert data.benchmark("bits") == stored["bits"]["results"]
-    with pytest.raises(ValueError, match="use one of .*rivals"):
+    with pytest.raises(ValueError, match="use one of .*bits"):
         data.benchmark("nothing")
     alone = tmp_path / "pixellab"  # installed, without the repository
     alone.mkdir()

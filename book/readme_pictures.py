@@ -26,9 +26,12 @@ CHROMIUM = next(filter(None, map(shutil.which, (
 
 
 def drawing(path):
-    """Ten digits, the rest of each light blue until it is drawn."""
+    """Ten digits, the rest of each light blue until it is drawn.
+
+    Temperature and seed are those one gets without asking.
+    """
     model = pl.load("gpt", device="cpu")
-    steps = model.stream(labels=range(10), temperature=0.8, seed=0)
+    steps = model.stream(labels=range(10))
     pictures = np.stack([pl.figures.sheet(moment, columns=5, scale=4)
                          for moment in pl.figures.frames(model, steps)])
     pl.figures.gif(path, pictures, milliseconds=80, hold=3000)

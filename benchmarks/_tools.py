@@ -18,7 +18,7 @@ STORE = Path("runs/bench")
 SHARED = "shared"  # pieces that several parts use
 SEED = 0
 PART = 100  # digits drawn at a time
-HEADER = codec.HEAD.size + codec.CHECKS.size  # bytes of our files
+HEADER = codec.HEADER_BYTES  # bytes of our files
 
 
 def processor():

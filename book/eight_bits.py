@@ -8,7 +8,7 @@ Each row of a matrix gets its own scale. The copy is scored by itself.
 import sys
 
 from pixellab import data, weights
-from pixellab.model import certify, restore_tokenizer
+from pixellab.model import certify, restore
 
 
 def main(source="gpt", out=weights.FOLDER / "gpt-live.safetensors"):
@@ -16,10 +16,12 @@ def main(source="gpt", out=weights.FOLDER / "gpt-live.safetensors"):
     about = {**about, "name": "gpt-live", "stored_as": "int8"}
     with weights.atomic(out) as part:  # no file with the scores of the other
         weights.save(part, tensors, config, about)
-        encode = restore_tokenizer(tensors, config).encode
-        valid, test = ((encode(images), labels) for images, labels in (
-            data.mnist("valid"), data.mnist("test")))
-        certify(part, valid, test, device="cpu", progress=True)
+        encode = restore(tensors, config, "tokenizer").encode
+        sets = {}
+        for split in ("valid", "test"):
+            images, labels = data.mnist(split)
+            sets[split] = encode(images), labels
+        certify(part, sets, device="cpu")
 
 
 if __name__ == "__main__":

@@ -1422,7 +1422,7 @@ from PIL import Image
 async def draw_live(screen, digit, **settings):
     """Draw on the screen; settings: rows, seed and the three filters."""
     real = x_valid[y_valid == digit][settings["seed"]][None]
-    for tokens in model.complete_stream(real, labels=[digit], **settings):
+    for tokens in model.stream(images=real, labels=[digit], **settings):
         if tokens.shape[1] % 28 == 0:  # another row is complete
             picture = pl.figures.sheet(pl.figures.partial(model, tokens),
                                        columns=1, scale=10)
@@ -1487,8 +1487,8 @@ pl.explore.settings(
 
 # %% mystnb={"image": {"alt": "Two rows of eight moments of a drawing of a 5. Above it starts from an empty sheet, below with ten given rows. The light blue part shrinks from top to bottom."}}
 real = x_valid[y_valid == 5][3][None]
-films = [pl.figures.frames(model, model.complete_stream(
-    real, rows=rows, labels=[5], temperature=0.95, seed=3))
+films = [pl.figures.frames(model, model.stream(
+    images=real, rows=rows, labels=[5], temperature=0.95, seed=3))
     for rows in (0, 10)]
 film = torch.cat([torch.from_numpy(part) for part in films], dim=1).numpy()
 film[:19, 1] = film[19, 1]  # the given rows are there from the start

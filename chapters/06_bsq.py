@@ -1744,7 +1744,7 @@ def flip_shown(row, column, bit):
 
 async def end_live(screen, **settings):
     """Draw the last quarter of the first frame, a row at a time."""
-    for tokens in model.complete_stream(pair[:1], rows=75, **settings):
+    for tokens in model.stream(images=pair[:1], rows=75, **settings):
         if tokens.shape[1] % 30 == 0 and tokens.shape[1] > 450:
             screen.value = as_png(pl.figures.partial(model, tokens)[0])
             await asyncio.sleep(0.01)  # the knobs are heard

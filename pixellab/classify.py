@@ -1,9 +1,7 @@
 """Two readers of digits: the reranker chooses among samples, the judge never.
 
-They must not share their errors, so they are different networks that learn
-from different images: the reranker from the 58,000 training digits, the judge
-from the 10,000 test digits, which no other network of the book ever sees.
-Both are scored on the 2,000 validation digits.
+They must not share their errors: the reranker learns from the 58,000 training
+digits, the judge from the 10,000 test digits, which no other network sees.
 """
 
 import torch
@@ -50,17 +48,14 @@ class Classifier(nn.Module):
 
 
 def prepare(images):
-    """Any digits, uint8 (N, H, W), as both readers see them: float
-    (N, 1, 28, 28), 0 to 1; other sizes are resized (bilinear)."""
+    """Digits of any size, uint8 (N, H, W), as both readers see them: float
+    (N, 1, 28, 28), 0 to 1, resized (bilinear)."""
     images = torch.as_tensor(images)
     if images.dtype != torch.uint8 or images.ndim != 3 or not len(images):
-        raise ValueError(f"images are {images.dtype} of shape "
-                         f"{tuple(images.shape)}; they must be uint8 of "
-                         "shape (N, H, W) with N at least 1")
-    x = images[:, None].float() / 255
-    if x.shape[2:] != (28, 28):
-        x = F.interpolate(x, (28, 28), mode="bilinear", align_corners=False)
-    return x
+        raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; "
+                         "they must be uint8 (N, H, W) with N at least 1")
+    return F.interpolate(images[:, None].float() / 255, (28, 28),
+                         mode="bilinear")
 
 
 def load(name="judge"):
@@ -69,11 +64,11 @@ def load(name="judge"):
 
     ValueError for a weight file that holds no reader.
     """
-    tensors, config, provenance = weights.load(name)
+    tensors, config, about = weights.load(name)
     if "classifier" not in config:
         raise ValueError(f"{name} does not read digits: use one of "
                          f"{', '.join(READERS)}")
-    reader = Classifier(**config["classifier"])
+    reader = Classifier(**config["classifier"]).eval()
     reader.load_state_dict(tensors)
-    reader.provenance = provenance
-    return reader.eval()
+    reader.provenance = about
+    return reader

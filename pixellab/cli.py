@@ -233,13 +233,14 @@ def sample(options):
 def complete(options):
     """Finish an image, NAME_NUMBER.png each time."""
     model = models.load(options.weights or options.name, options.device)
-    image = read_image(options.image, model.tokenizer, options.resize)
+    image = data.read_image(options.image, model.tokenizer.shapes,
+                            options.resize)
     count = options.count or 4
     settings = {"images": np.repeat(image[None], count, axis=0),
                 "rows": options.rows, "labels": [options.label] * count}
     names = [f"{Path(options.image).stem}_{i}" for i in range(count)]
     draw(options, model, names, functools.partial(
-        model.complete_stream, **settings), functools.partial(
+        model.stream, **settings), functools.partial(
         model.complete, **settings))
 
 
@@ -280,29 +281,6 @@ def writable(folder):
     return folder
 
 
-def read_image(path, tokenizer, resize=False):
-    """A picture file as uint8 (H, W[, 3]), of a size the model takes."""
-    height, width, *channels = tokenizer.shape
-    sizes = [(shape[1], shape[0]) for shape in tokenizer.shapes]
-    try:
-        with Image.open(path) as image:
-            if image.size not in sizes and not resize:
-                raise ValueError(
-                    f"{path} is {image.width}x{image.height}; the model "
-                    f"needs {' or '.join(f'{w}x{h}' for w, h in sizes)}: "
-                    "add --resize")
-            if image.mode[0] in "IF":
-                raise ValueError(f"{path} has more than 8 bits a pixel: "
-                                 "convert it to 8 bits first")
-            image = image.convert("RGB" if channels else "L")
-            if image.size not in sizes:
-                image = image.resize((width, height))
-            return np.array(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a picture that can be read "
-                         f"({error})") from None
-
-
 # --------------------------------------------- compress and decompress
 
 def compress(options):
@@ -310,7 +288,8 @@ def compress(options):
     model = models.load(options.weights or options.model or "bsq", "cpu")
     model.label_tensor([options.label], 1)  # mistakes first
     out = writable(options.out or "out")
-    pictures = {path: read_image(path, model.tokenizer, options.resize)
+    pictures = {path: data.read_image(path, model.tokenizer.shapes,
+                                      options.resize)
                 for path in options.files}
     names, total = unique_names(options.files), 0
     for path, name in zip(tqdm(options.files), names, strict=True):
@@ -421,8 +400,8 @@ def read_set(options, tokenizer, split, in_tokens=False, shifts=0):
         labels = labels[::every][:options.limit]
 
     def read(path):
-        picture = torch.from_numpy(read_image(path, tokenizer,
-                                              options.resize))
+        picture = torch.from_numpy(data.read_image(
+            path, tokenizer.shapes, options.resize))
         return tokenizer.encode(picture[None])[0] if in_tokens else picture
 
     if not torch.is_tensor(inputs):
@@ -518,8 +497,8 @@ def begin(options):
         run, config = state["run"], state["run"]["config"]
         if run["about"]["name"] != options.name:
             raise ValueError(f"{options.resume} is no {options.name}")
-        tokenizer = models.restore_tokenizer(
-            {**state["prior"], **state["tokenizer"]}, config)
+        tokenizer = models.restore({**state["prior"], **state["tokenizer"]},
+                                   config, "tokenizer")
         if "prior" in config:
             network = models.build("priors", config["prior"])
         else:
@@ -651,8 +630,7 @@ def finish(options, path, tokenizer, inputs):
                 images = read_set(options, tokenizer, name)[0]
                 losses[f"{name}_squared_error"] = measured(
                     tokenizer, images)[1]["valid_squared_error"]
-        about = models.certify(path, sets["valid"], sets.get("test"), losses,
-                               options.device, progress=True)
+        about = models.certify(path, sets, losses, options.device)
     elif config["objective"]["quantized"]:
         about.update(measured(models.load_tokenizer(path)[0],
                               inputs("valid")[0])[1])

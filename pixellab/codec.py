@@ -1,8 +1,7 @@
 """Files: a prior and a range coder turn tokens into few bytes and back.
 
 The encoder runs the decoder's own step, one image at a time, on one thread
-of the CPU: a pass over all places at once rounds differently, and one last
-bit that differs ruins everything after it. Layout of a file:
+of the CPU: one bit that is rounded differently ruins the rest. A file holds
 
      0  2 bytes  "Pb"
      2  1        version of this layout
@@ -14,15 +13,15 @@ bit that differs ruins everything after it. Layout of a file:
     13  4        CRC-32 of the rest of the file, checked before
     17           the coded tokens
 
-Numbers are little-endian. Source of the coder: Martin, "Range encoding"
-(1979), as implemented by constriction (Bamler, 2022).
+in little-endian numbers. Source of the coder: Martin, "Range encoding" (1979),
+as implemented by constriction (Bamler, 2022).
 """
 
 import contextlib
 import copy
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,60 +29,52 @@ import torch
 from pixellab import sampling
 from pixellab.scale import exactly
 
+OTHER = 255
 MODELS = ("pixelcnn", "gpt", "symbols", "patches", "bsq", "pixelcnn-binary",
           "gpt-live")
 SHAPES = ((28, 28), (30, 30), (100, 150, 3))
-OTHER = 255
-HEAD = struct.Struct("<2sBB3sBB")
-CHECKS = struct.Struct("<II")
+KNOWN = (MODELS, range(OTHER), SHAPES)  # a byte of the header is a place there
+HEAD = struct.Struct("<2sBB3sBBI")  # all but the last checksum
+HEADER_BYTES = HEAD.size + 4
 TOTAL = 2 ** 24  # all frequencies of a token together
 
 
-@dataclass
-class Header:
-    """What a file says of itself; label None where it has none."""
+class Header(NamedTuple):
+    """What a file says of itself; None for what it does not say."""
 
-    model: str | None  # one of MODELS, None for any other
+    model: str | None
     weights: bytes  # 3 bytes
     label: int | None
-    shape: tuple | None  # one of SHAPES, None for any other
+    shape: tuple | None
 
 
 def pack(header, tokens, payload):
     """A whole file: bytes. tokens (T,) are only summed up."""
-    start = HEAD.pack(
-        b"Pb", 1, code_of(header.model, MODELS), header.weights,
-        OTHER if header.label is None else header.label,
-        code_of(header.shape, SHAPES)) + struct.pack("<I", checksum(tokens))
+    model, label, shape = (
+        known.index(value) if value in known else OTHER for known, value in
+        zip(KNOWN, (header.model, header.label, header.shape), strict=True))
+    start = HEAD.pack(b"Pb", 1, model, header.weights, label, shape,
+                      checksum(tokens))
     return start + struct.pack("<I", zlib.crc32(start + payload)) + payload
 
 
 def unpack(blob):
-    """(header, checksum of the tokens, coded tokens) of a whole file.
-
-    ValueError for a foreign file, another version, and any damage.
-    """
-    start = HEAD.size + CHECKS.size
+    """(header, checksum of the tokens, coded tokens); ValueError for a
+    foreign file, another version, and any damage."""
     if blob[:2] != b"Pb":
         raise ValueError("this is not a file of pixellab")
-    if len(blob) < start:
-        raise ValueError("the file is damaged: it ends in its header")
-    token_sum, file_sum = CHECKS.unpack(blob[HEAD.size:start])
-    if zlib.crc32(blob[:start - 4] + blob[start:]) != file_sum:
+    start, payload = blob[:HEAD.size], blob[HEADER_BYTES:]
+    if blob[HEAD.size:HEADER_BYTES] != struct.pack(
+            "<I", zlib.crc32(start + payload)):
         raise ValueError("the file is damaged: its checksum does not match")
-    _, version, model, weights, label, shape = HEAD.unpack(blob[:HEAD.size])
+    _, version, model, weights, label, shape, total = HEAD.unpack(start)
     if version != 1:
         raise ValueError(f"the file is of version {version}; this program "
                          "reads version 1: take a newer one")
-    header = Header(
-        MODELS[model] if model < len(MODELS) else None, weights,
-        None if label == OTHER else label,
-        SHAPES[shape] if shape < len(SHAPES) else None)
-    return header, token_sum, blob[start:]
-
-
-def code_of(thing, known):
-    return known.index(thing) if thing in known else OTHER
+    model, label, shape = (
+        known[code] if code < len(known) else None for known, code in
+        zip(KNOWN, (model, label, shape), strict=True))
+    return Header(model, weights, label, shape), total, payload
 
 
 def checksum(tokens):
@@ -100,23 +91,18 @@ def frequencies(logits):
 
 
 def distribution(counts):
-    """These frequencies to within 1, as constriction wants them.
-
-    It gives every token 1 and shares out the other TOTAL - V in proportion,
-    so it gets the counts less 1. (To hand it counts / TOTAL costs up to a bit
-    a rare token, or with perfect=True milliseconds for each distribution.)
-    """
+    """These frequencies to within 1, as constriction wants them."""
     import constriction  # absent on some training machines
 
+    # It gives every token 1 and shares out the rest in proportion. (To hand
+    # it counts / TOTAL would cost a rare token up to a bit, or milliseconds.)
     return constriction.stream.model.Categorical(
         (counts - 1) / (TOTAL - len(counts)), perfect=False)
 
 
 def walk(prior, label, length, choose):
     """Step through all places; choose(distribution) names each token.
-
-    Returns the tokens, a list. label int64 (1,).
-    """
+    label int64 (1,); returns the tokens, a list."""
     if next(prior.parameters()).device.type != "cpu":
         prior = copy.deepcopy(prior).cpu()
     with exactly():
@@ -133,28 +119,24 @@ def encode(prior, tokens, label):
     import constriction
 
     coder = constriction.stream.queue.RangeEncoder()
-    tokens, distributions = [int(token) for token in tokens], []
+    distributions, rest = [], iter(tokens.tolist())
 
     def choose(distribution):
         distributions.append(distribution)
-        return tokens[len(distributions) - 1]
+        token = next(rest)
+        coder.encode(token, distribution)
+        return token
 
     walk(prior, label, len(tokens), choose)
-    for token, distribution in zip(tokens, distributions, strict=True):
-        coder.encode(token, distribution)
-    return shortest(coder.get_compressed().astype(">u4").tobytes(), tokens,
-                    distributions)
+    return shortest(coder.get_compressed().astype(">u4").tobytes(),
+                    tokens.tolist(), distributions)
 
 
 def decode(prior, payload, label, length, token_sum):
-    """The opposite of `encode`: a list of tokens.
-
-    ValueError where they are not those that were coded.
-    """
+    """The tokens that were coded, a list; ValueError if it finds others."""
     coder = decoder(payload)
     with contextlib.suppress(AssertionError):  # the coder sees nonsense
-        tokens = walk(prior, label, length,
-                      lambda distribution: int(coder.decode(distribution)))
+        tokens = walk(prior, label, length, coder.decode)
         if checksum(tokens) == token_sum:
             return tokens
     raise ValueError("the file is whole, but this machine's arithmetic is "
@@ -171,11 +153,8 @@ def decoder(payload):
 
 
 def shortest(payload, tokens, distributions):
-    """Fewer bytes that mean the same, if there are.
-
-    The coded number may be any inside the last interval; the coder names one
-    to 32 bits, but a shorter one, rounded up, often lies inside as well.
-    """
+    """Fewer bytes that mean the same, if there are: any number inside the
+    last interval will do, and the coder names one to 32 bits."""
     for size in range(max(0, len(payload) - 7), len(payload)):
         number = int.from_bytes(payload[:size], "big") + 1
         if number >> 8 * size:  # 0xff...ff cannot be rounded up
@@ -190,7 +169,5 @@ def means(payload, tokens, distributions):
     """Whether these bytes are decoded to these tokens."""
     coder = decoder(payload)
     with contextlib.suppress(AssertionError):
-        return all(coder.decode(distribution) == token for
-                   token, distribution in zip(tokens, distributions,
-                                              strict=True))
+        return tokens == [coder.decode(each) for each in distributions]
     return False

@@ -16,13 +16,12 @@ def token_bits(prior, tokens, labels, batch_size=50, progress=False):
     tokens int64 (N, T), labels int64 (N,) -> float64 (N, T) on the CPU.
     Sums over dim 1 are bits an image; times ln 2 they are nats.
     """
-    device = next(prior.parameters()).device
-    costs = []
+    device, costs = next(prior.parameters()).device, []
     for start in tqdm(range(0, len(tokens), batch_size), desc="bits",
                       disable=not progress):
-        batch = tokens[start:start + batch_size].to(device)
-        logits = prior(batch, labels[start:start + batch_size].to(device))
-        nats = F.cross_entropy(logits.float().transpose(1, 2), batch,
-                               reduction="none")
+        part = slice(start, start + batch_size)
+        batch = tokens[part].to(device)
+        logits = prior(batch, labels[part].to(device)).float()
+        nats = F.cross_entropy(logits.transpose(1, 2), batch, reduction="none")
         costs.append(nats.cpu().double() / NATS_PER_BIT)
     return torch.cat(costs)

@@ -1,25 +1,16 @@
 """ImageModel: a tokenizer and a prior joined, and everything they can do."""
 
-import contextlib
 import importlib
 import math
 import re
 import warnings
 from collections import Counter
 
-import numpy as np
 import torch
 from torch import nn
 
-from pixellab import (
-    classify,
-    codec,
-    likelihood,
-    measures,
-    sampling,
-    weights,
-)
-from pixellab.scale import best_device
+from pixellab import classify, codec, likelihood, measures, sampling, weights
+from pixellab.scale import devices
 
 NAMES = ("pixelcnn", "gpt", "symbols", "patches", "bsq")
 LEARNED = "tokenizer."  # how tensors of a tokenizer begin in weight files
@@ -27,8 +18,8 @@ PART = 200  # images drawn at a time: a cache takes megabytes an image
 
 
 def models():
-    """Names of the systems whose weights are here, in the book's order."""
-    return [name for name in NAMES if name in weights.names()]
+    """Names of the book's five systems, in its order."""
+    return list(NAMES)
 
 
 def load(name_or_path, device=None):
@@ -38,119 +29,50 @@ def load(name_or_path, device=None):
     FileNotFoundError for an unknown name, ValueError for a damaged file or
     a device that is not here.
     """
-    device = device or best_device()
-    here = {"cpu": True, "cuda": torch.cuda.is_available(),
-            "mps": torch.backends.mps.is_available()}
-    if not here.get(device):
+    device = device or devices()[0]
+    if device not in devices():
         raise ValueError(f"there is no {device} device here: use cpu")
-    tensors, config, provenance = weights.load(name_or_path)
-    if "prior" not in config:
-        raise ValueError(f"{name_or_path} draws nothing: use one of "
-                         f"{', '.join(models())}")
-    with explained(name_or_path):
-        tokenizer = restore_tokenizer(tensors, config)
-        fits = {"vocabulary": tokenizer.vocabulary,
-                "grid": list(tokenizer.grid)}
-        for key, value in fits.items():
-            if config["prior"].get(key, value) != value:
-                raise RuntimeError(f"the prior's {key} is not the "
-                                   f"tokenizer's, {value}")
-        prior = build("priors", config["prior"])
-        prior.load_state_dict({key: value for key, value in tensors.items()
-                               if not key.startswith(LEARNED)})
-    prior.to(device).eval()
-    return ImageModel(tokenizer, prior, provenance)
+    tokenizer, prior, about = load_parts(name_or_path, "tokenizer", "prior")
+    return ImageModel(tokenizer, prior.to(device), about)
 
 
 def load_tokenizer(name_or_path):
-    """(tokenizer, provenance) of a model, or of a file that holds no more.
-
-    FileNotFoundError and ValueError as `load`.
-    """
-    tensors, config, provenance = weights.load(name_or_path)
-    if "tokenizer" not in config:
-        raise ValueError(f"{name_or_path} holds no tokenizer: use one of "
-                         f"{', '.join(models())}")
-    with explained(name_or_path):
-        return restore_tokenizer(tensors, config), provenance
+    """(tokenizer, provenance) of a model or a stored tokenizer, as `load`."""
+    return load_parts(name_or_path, "tokenizer")
 
 
-@contextlib.contextmanager
-def explained(name_or_path):
-    """One clear error for a header that does not fit this version."""
+def load_parts(name_or_path, *parts):
+    """Parts of a weight file and its provenance."""
+    tensors, config, about = weights.load(name_or_path)
     try:
-        yield
+        return *(restore(tensors, config, part) for part in parts), about
     except (KeyError, TypeError, ImportError, AttributeError,
             RuntimeError) as error:
-        raise ValueError(f"{name_or_path} does not describe a model of this "
-                         "version: " + " ".join(str(error).split())[:200]
-                         ) from None
+        cause = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{name_or_path} holds no {' and '.join(parts)} of this version "
+            f"({cause}): use one of {', '.join(NAMES)}") from None
 
 
-def restore_tokenizer(tensors, config):
-    """The tokenizer of a weight file, with what it has learned."""
-    tokenizer = build("tokenizers", config["tokenizer"])
-    if is_lossy(tokenizer):
-        tokenizer.load_state_dict({
-            key.removeprefix(LEARNED): value
-            for key, value in tensors.items() if key.startswith(LEARNED)})
-        tokenizer.eval()
-    return tokenizer
+def restore(tensors, config, part):
+    """The "tokenizer" or "prior" of a config, with what it has learned."""
+    thing = build(f"{part}s", config[part])
+    if isinstance(thing, nn.Module):
+        thing.eval().load_state_dict({
+            key.removeprefix(LEARNED): value for key, value in tensors.items()
+            if key.startswith(LEARNED) == (part == "tokenizer")})
+    return thing
 
 
 def learned(tokenizer):
-    """What a tokenizer has learned, as tensors for a weight file."""
-    state = tokenizer.state_dict() if is_lossy(tokenizer) else {}
+    """What a (lossy) tokenizer has learned, as tensors for a weight file."""
+    state = tokenizer.state_dict() if isinstance(tokenizer, nn.Module) else {}
     return {LEARNED + key: value for key, value in state.items()}
 
 
-def certify(path, valid, test=None, distortion=None, device=None,
-            progress=False):
-    """Score the stored weights and write what was measured into the header.
-
-    valid, test: (tokens, labels) of whole sets. Adds bits a token on
-    validation, the bits of 64 validation images, evenly spread (to check a
-    copy of the weights in seconds), and, where there is a test set, its bits
-    a token and nats an image; for a lossy tokenizer `distortion`, a dict of
-    squared errors, instead of the nats.
-    """
-    tensors, config, about = weights.load(path)
-    model = load(path, device)
-
-    def bits_of(tokens, labels):
-        return likelihood.token_bits(model.prior, tokens, labels,
-                                     progress=progress).sum(dim=1)
-
-    bits = bits_of(*valid)
-    length = model.tokenizer.length
-    about["valid_images"] = len(bits)
-    about["valid_bits_per_token"] = bits.mean().item() / length
-    every = max(1, len(bits) // 64)
-    about["check"] = {"every": every, "bits": [
-        round(cost, 3) for cost in bits[::every][:64].tolist()]}
-    if test is not None:
-        bits = bits_of(*test)
-        about["test_images"] = len(bits)
-        about["test_bits_per_token"] = bits.mean().item() / length
-    if is_lossy(model.tokenizer):
-        about.update(distortion or {})
-    elif test is not None:  # a likelihood of the picture itself
-        about["test_nats"] = bits.mean().item() * likelihood.NATS_PER_BIT
-    weights.save(path, tensors, config, about)
-    return about
-
-
-def is_lossy(tokenizer):
-    """Whether it was learned. (What the others lose, they lose by name.)"""
-    return isinstance(tokenizer, nn.Module)
-
-
 def build(floor, config):
-    """An object from {"kind": "file.Class", ...constructor arguments}.
-
-    Only files of pixellab.tokenizers and pixellab.priors can be named, so
-    that a weight file cannot make us import anything else.
-    """
+    """An object from {"kind": "file.Class", ...constructor arguments}, the
+    file one of pixellab.tokenizers or .priors: nothing else is imported."""
     arguments = dict(config)
     kind = arguments.pop("kind")
     if not re.fullmatch(r"[a-z_]+\.[A-Za-z]+", kind):
@@ -166,13 +88,30 @@ def describe(part):
     return {"kind": f"{file}.{type(part).__name__}", **part.config}
 
 
-def how_many(n, labels):
-    """n, by default one image a label."""
-    if n is None:
-        n = 1 if labels is None else len(labels)
-    if not 1 <= n <= 10_000:
-        raise ValueError(f"n is {n}; it must be 1 to 10,000")
-    return n
+def certify(path, sets, distortion=None, device=None):
+    """Score the stored weights and write what was measured into the header.
+
+    sets: {"valid": (tokens, labels), "test": ...}. Adds the bits a token of
+    each, the bits of 64 validation images (to check a copy of the weights in
+    seconds), the test's nats an image unless the tokenizer is lossy, and what
+    the dict `distortion` holds.
+    """
+    tensors, config, about = weights.load(path)
+    model = load(path, device)
+    about.update(distortion or {})
+    for name, (tokens, labels) in sets.items():
+        bits = likelihood.token_bits(model.prior, tokens, labels,
+                                     progress=True).sum(dim=1)
+        about[f"{name}_images"] = len(bits)
+        about[f"{name}_bits_per_token"] = bits.mean().item() / tokens.shape[1]
+        if name == "valid":
+            every = max(1, len(bits) // 64)
+            about["check"] = {"every": every, "bits": [
+                round(cost, 3) for cost in bits[::every][:64].tolist()]}
+        elif not learned(model.tokenizer):
+            about["test_nats"] = bits.mean().item() * likelihood.NATS_PER_BIT
+    weights.save(path, tensors, config, about)
+    return about
 
 
 class ImageModel:
@@ -191,160 +130,121 @@ class ImageModel:
     def label_tensor(self, labels, count):
         """Labels as int64 (count,); None becomes the null class."""
         null = self.prior.num_classes
-        if labels is None:
-            return torch.full((count,), null)
-        if null == 0 and set(labels) != {None}:
-            raise ValueError("this model has no labels: leave them out")
+        labels = [None] * count if labels is None else list(labels)
         if len(labels) != count:
             raise ValueError(f"{len(labels)} labels for {count} images")
         for label in labels:
             if label is not None and label not in range(null):
-                raise ValueError(f"label {label} is not one of 0 to "
-                                 f"{null - 1}")
+                raise ValueError(
+                    f"label {label} is not one of 0 to {null - 1}" if null
+                    else "this model has no labels: leave them out")
         return torch.tensor([null if label is None else int(label)
                              for label in labels])
 
-    def stream(self, n=None, labels=None, *, seed=0, prompt=None, first=0,
-               **filters):
-        """Sample, yielding the tokens so far (N, t) after each token.
-
-        n defaults to one image a label; filters: temperature, top_k, top_p.
-        The random numbers are those of images `first`, `first` + 1, ...
-        """
-        n = how_many(n, labels)
-        labels = self.label_tensor(labels, n)
+    def streams(self, n=None, labels=None, *, images=None, rows=0, seed=0,
+                first=0, part=None, **filters):
+        """`stream` in parts of PART images: a list of iterators."""
+        if n is None:
+            given = images if labels is None else labels
+            n = 1 if given is None else len(given)
+        if not 1 <= n <= 10_000:
+            raise ValueError(f"n is {n}; it must be 1 to 10,000")
         sampling.check_filters(**filters)
-        vocabulary = self.tokenizer.vocabulary
-        if (filters.get("top_k") or 0) > vocabulary:
-            warnings.warn(f"top_k {filters['top_k']} is more than the "
-                          f"{vocabulary} tokens there are: all are kept",
-                          stacklevel=3)
-        uniforms = sampling.uniform_numbers(n, self.tokenizer.length, seed,
-                                            first)
-        return sampling.stream(self.prior, labels, uniforms, prompt,
-                               **filters)
+        if (filters.get("top_k") or 0) > self.tokenizer.vocabulary:
+            warnings.warn(f"top_k {filters['top_k']} is more than the tokens "
+                          "there are: all are kept", stacklevel=3)
+        inputs = [self.label_tensor(labels, n), sampling.uniform_numbers(
+            n, self.tokenizer.length, seed, first)]
+        if images is not None:
+            inputs.append(self.prompt(images, rows))
+        parts = zip(*(each.split(part or PART) for each in inputs),
+                    strict=True)
+        return [sampling.stream(self.prior, *one, **filters) for one in parts]
 
-    def streams(self, n=None, labels=None, first=0, **settings):
-        """`stream`, PART images at a time: one iterator a part."""
-        n = how_many(n, labels)
-        self.label_tensor(labels, n)  # a mistake is told before any work
-        return [self.stream(
-            min(PART, n - start),
-            None if labels is None else labels[start:start + PART],
-            first=first + start, **settings) for start in range(0, n, PART)]
+    def stream(self, n=None, labels=None, **settings):
+        """Draw, yielding the tokens so far (N, t) after each token.
+
+        n: by default one image a label; images, rows: as `complete`; seed,
+        temperature, top_k, top_p: as `sample`; first: whose random numbers.
+        """
+        return self.streams(n, labels, part=10_000, **settings)[0]
+
+    def prompt(self, images, rows):
+        """The tokens of the first rows of images: (N, P)."""
+        height, step = self.tokenizer.shape[0], self.tokenizer.row_height
+        if rows not in range(0, height + 1, step):
+            below = max(0, min(rows // step * step, height - step))
+            raise ValueError(f"rows is {rows}; it must be 0 to {height}, in "
+                             f"steps of {step}: use {below} or {below + step}")
+        tokens = self.tokenizer.encode(images)
+        return tokens[:, :rows * tokens.shape[1] // height]
+
+    def finish(self, *streams, progress=False):
+        """Run streams to their ends: the images."""
+        return torch.cat([self.tokenizer.decode(sampling.last(
+            steps, self.tokenizer.length, progress)) for steps in streams])
 
     def sample(self, n=None, labels=None, temperature=1.0, top_k=None,
                top_p=None, seed=0, best_of=None, progress=False):
         """New images, uint8 (N, H, W) or (N, H, W, 3), some at a time.
 
-        temperature 0 is greedy; top_k and top_p filter as in
-        `sampling.probabilities`; the same seed gives the same images.
-        best_of: draw one pool of so many digits for each class among the
-        labels, and return of each pool what `rerank` likes best.
+        Filters as `sampling.probabilities` has them. best_of: draw so many
+        digits of each class among the labels, return those that `rerank`
+        likes best.
         """
-        n = how_many(n, labels)
         settings = {"temperature": temperature, "top_k": top_k,
                     "top_p": top_p, "seed": seed}
         if best_of is None:
-            return self.finish_all(self.streams(n, labels, **settings),
-                                   progress)
-        wanted = self.pools(n, labels, best_of)
-        kept, drawn = {}, int(best_of)
-        for label, count in wanted.items():
-            pool = self.finish_all(self.streams(
-                labels=[label] * drawn, first=label * drawn, **settings),
-                progress)
-            kept[label] = iter(self.rerank(pool, label, count)[0])
-        return torch.stack([next(kept[int(label)]) for label in labels])
-
-    def pools(self, n, labels, best_of):
-        """How many digits of each class `sample` keeps: {label: count}.
-
-        ValueError for what best_of cannot choose from.
-        """
-        if self.prior.num_classes == 0:
-            raise ValueError("best_of chooses by class, and this model has "
-                             "none: leave it out")
-        if labels is None or None in list(labels):
+            return self.finish(*self.streams(n, labels, **settings),
+                               progress=progress)
+        labels = [] if labels is None else list(labels)
+        if not labels or None in labels or not self.prior.num_classes:
             raise ValueError("best_of chooses by class: give each image a "
-                             "label")
-        wanted = Counter(self.label_tensor(labels, n).tolist())
+                             "label, and take a model that has classes")
+        labels = self.label_tensor(labels, n or len(labels)).tolist()
+        wanted = Counter(labels)
         most = max(wanted.values())
         if best_of not in range(most, 10_001):
-            raise ValueError(f"best_of is {best_of!r}; it must be a whole "
-                             f"number from {most}, the images asked of one "
-                             "class, to 10,000")
-        return wanted
+            raise ValueError(f"best_of is {best_of!r}; it must be whole, from "
+                             f"{most}, the images of one class, to 10,000")
+        kept, pool = {}, int(best_of)
+        for label, count in wanted.items():
+            drawn = self.finish(*self.streams(
+                pool, [label] * pool, first=label * pool, **settings),
+                progress=progress)
+            kept[label] = iter(self.rerank(drawn, label, count)[0])
+        return torch.stack([next(kept[label]) for label in labels])
 
     def rerank(self, images, label, keep):
         """The `keep` digits that the reranker takes most surely for `label`.
 
         images uint8 (N, H, W) -> (images (keep, H, W), scores (keep,)), best
-        first. A score is the probability of the label: the softmax of the
-        reranker's logits at temperature 0.8.
+        first; a score is the label's probability at temperature 0.8.
         """
-        if keep not in range(1, len(images) + 1):
-            raise ValueError(f"keep is {keep}; it must be 1 to the "
-                             f"{len(images)} images there are")
-        if label not in range(10):
-            raise ValueError(f"label {label} is not one of 0 to 9")
+        if keep not in range(1, len(images) + 1) or label not in range(10):
+            raise ValueError(f"keep is {keep} and label {label}; they must be "
+                             f"1 to {len(images)}, and 0 to 9")
         logits = classify.load("reranker").logits(images)
         scores = torch.softmax(logits.double() / 0.8, dim=1)[:, int(label)]
         best = scores.argsort(descending=True, stable=True)[:int(keep)]
         return torch.as_tensor(images)[best], scores[best]
 
-    def complete(self, images, rows, labels=None, temperature=1.0,
-                 top_k=None, top_p=None, seed=0, progress=False):
+    def complete(self, images, rows, labels=None, *, progress=False,
+                 **settings):
         """Keep the first `rows` rows of each image (their tokens, where the
-        tokenizer is lossy) and draw the rest.
+        tokenizer is lossy) and draw the rest: uint8, as the images.
 
-        uint8 (N, H, W[, 3]) to the same; ValueError for rows outside the
-        image or inside a row of tokens.
+        settings: seed and filters, as of `sample`. ValueError for rows beyond
+        the image or inside a row of tokens.
         """
-        return self.finish_all(self.complete_streams(
-            images, rows, labels, temperature=temperature, top_k=top_k,
-            top_p=top_p, seed=seed), progress)
-
-    def complete_streams(self, images, rows, labels=None, **settings):
-        """`complete_stream`, PART images at a time: one iterator a part."""
-        self.label_tensor(labels, len(images))
-        return [self.complete_stream(
-            images[start:start + PART], rows,
-            None if labels is None else labels[start:start + PART],
-            first=start, **settings)
-            for start in range(0, max(1, len(images)), PART)]
-
-    def complete_stream(self, images, rows, labels=None, *, seed=0, first=0,
-                        **filters):
-        """`complete`, yielding the tokens so far after each token."""
-        height, step = self.tokenizer.shape[0], self.tokenizer.row_height
-        if not 0 <= rows <= height:
-            raise ValueError(f"rows is {rows}; it must be 0 to {height}")
-        if rows % step:
-            below = rows // step * step
-            raise ValueError(f"rows is {rows}; tokens are {step} rows high: "
-                             f"use {below} or {below + step}")
-        tokens = self.tokenizer.encode(images)
-        prompt = tokens[:, :rows * tokens.shape[1] // height]
-        return self.stream(len(tokens), labels, seed=seed, prompt=prompt,
-                           first=first, **filters)
-
-    def finish(self, steps, progress=False):
-        """Run a stream to its end: the images."""
-        tokens = sampling.last(steps, self.tokenizer.length, progress)
-        return self.tokenizer.decode(tokens)
-
-    def finish_all(self, parts, progress=False):
-        """Run the streams of all parts: their images in one tensor."""
-        return torch.cat([self.finish(steps, progress) for steps in parts])
+        return self.finish(*self.streams(
+            len(images), labels, images=images, rows=rows, **settings),
+            progress=progress)
 
     def bits(self, images, labels=None, progress=False):
-        """-log2 p(tokens | label): float64 (N,), total bits an image.
-
-        Divide by `dimensions` for bits per dimension; multiply by ln 2 for
-        nats. With a lossy tokenizer these are the bits of the tokens, not
-        of the image.
-        """
+        """-log2 p(tokens | label): float64 (N,), total bits an image (of its
+        tokens, where the tokenizer is lossy); / `dimensions` for bits per
+        dimension, times ln 2 for nats."""
         return self.token_bits(images, labels, progress).sum(dim=1)
 
     def token_bits(self, images, labels=None, progress=False):
@@ -356,56 +256,36 @@ class ImageModel:
 
     def reconstruct(self, images):
         """decode(encode(images)): what tokens can say of the images."""
-        tokens = self.tokenizer.encode(images)
-        return torch.cat([self.tokenizer.decode(one[None])
-                          for one in tokens])
+        return self.tokenizer.decode(self.tokenizer.encode(images))
 
     def distortion(self, images):
-        """Mean squared error of `reconstruct`, on the scale 0 to 1: (N,).
-
-        What a lossy tokenizer loses, float64, to be told beside `bits`.
-        """
+        """Mean squared error of `reconstruct`, on the scale 0 to 1: (N,)."""
         return measures.mean_squared_error(images, self.reconstruct(images))
 
     def compress(self, image, label=None):
-        """An image (H, W[, 3]) as the bytes of a file (see `codec`).
-
-        Decoding gives back `reconstruct`: for a lossless tokenizer the image
-        itself. A label, where it is known, saves bits. ValueError for
-        another size.
-        """
-        if not torch.is_tensor(image):
-            image = np.asarray(image)
+        """An image (H, W[, 3]) as the bytes of a file (see `codec`) that
+        decodes to its `reconstruct`. A label, where known, saves bits."""
         tokens = self.tokenizer.encode(image[None])[0]
-        known = self.label_tensor([label] if label is not None else None, 1)
+        payload = codec.encode(self.prior, tokens,
+                               self.label_tensor([label], 1))
         header = codec.Header(self.provenance.get("name"), self.fingerprint(),
-                              None if label is None else int(label),
-                              self.tokenizer.shape)
-        return codec.pack(header, tokens,
-                          codec.encode(self.prior, tokens, known))
+                              label, self.tokenizer.shape)
+        return codec.pack(header, tokens, payload)
 
     def decompress(self, blob):
         """The image in a file of `compress`: uint8 (H, W[, 3]).
 
-        ValueError, never a wrong image: for a foreign or damaged file, one
-        of another model or other weights, and one whose maker's arithmetic
-        differs from this machine's in a last bit.
-        """
-        label, token_sum, payload = self.open(blob)
-        tokens = codec.decode(self.prior, payload, label,
-                              self.tokenizer.length, token_sum)
-        return self.tokenizer.decode(torch.tensor([tokens]))[0]
-
-    def open(self, blob):
-        """(label (1,), checksum, coded tokens) of a file for these weights.
-
-        ValueError as `decompress`, before any decoding.
+        ValueError, never a wrong image: for a foreign or damaged file, for
+        other weights, and where this machine's arithmetic differs.
         """
         header, token_sum, payload = codec.unpack(bytes(blob))
         if header.weights != self.fingerprint():
             raise ValueError(f"the file was made by {header.model or 'other'} "
                              "weights that are not these: use the same")
-        return self.label_tensor([header.label], 1), token_sum, payload
+        label = self.label_tensor([header.label], 1)
+        tokens = codec.decode(self.prior, payload, label,
+                              self.tokenizer.length, token_sum)
+        return self.tokenizer.decode(torch.tensor([tokens]))[0]
 
     def fingerprint(self):
         """3 bytes that depend on every weight."""

@@ -1,12 +1,8 @@
 """From logits to tokens: filters, the inverse CDF, and the sampling loop.
 
-Written against two methods that every prior has:
-
-    prior(tokens, labels) -> logits (B, T, V)     all positions at once
-    state = prior.start(labels); prior.step(state, token) -> logits (B, V)
-                                  one position, earlier work remembered
-
-`token` is the previous token (B,), or None at the first position.
+Every prior has prior(tokens, labels) -> logits (B, T, V) for all positions at
+once, and, one position at a time, state = prior.start(labels),
+prior.step(state, previous tokens (B,) or None) -> logits (B, V).
 """
 
 import numpy as np
@@ -16,7 +12,7 @@ from tqdm import tqdm
 
 def check_filters(temperature=1.0, top_k=None, top_p=None):
     """ValueError, in one line, for a setting that makes no sense."""
-    if not temperature >= 0 or temperature == float("inf"):  # NaN too
+    if not 0 <= temperature < float("inf"):  # NaN neither
         raise ValueError(f"temperature is {temperature}; it must be 0 "
                          "(greedy) or a positive number")
     if top_k is not None and top_k < 1:
@@ -63,38 +59,30 @@ def draw(probs, uniforms):
 
 
 def uniform_numbers(count, length, seed=0, first=0):
-    """float64 (count, length) in [0, 1): one independent stream an image.
-
-    Image i gets the same numbers whatever else is in the batch; a batch may
-    begin with image `first`.
-    """
+    """float64 (count, length) in [0, 1): one independent stream an image,
+    the same in any batch, for images `first`, `first` + 1, ..."""
     if seed < 0:
         raise ValueError(f"seed is {seed}; it must be 0 or more")
-    streams = [np.random.default_rng([seed, i]).random(length)
-               for i in range(first, first + count)]
-    return torch.from_numpy(np.stack(streams))
+    return torch.from_numpy(np.stack([
+        np.random.default_rng([seed, i]).random(length)
+        for i in range(first, first + count)]))
 
 
 @torch.no_grad()
-def stream(prior, labels, uniforms, prompt=None, temperature=1.0, top_k=None,
-           top_p=None, cached=True):
+def stream(prior, labels, uniforms, prompt=None, cached=True, **filters):
     """Draw token by token; yields the tokens so far, (N, t) for t = 1 .. T.
 
-    What is yielded is a view of one growing table: copy it to keep it.
-
     labels (N,) int64, uniforms (N, T) float64 on the CPU; prompt (N, P)
-    tokens are kept and not drawn. cached=False recomputes every position
-    from scratch with the parallel pass: the same tokens, very slowly.
+    tokens are kept and not drawn; filters as of `probabilities`. Copy what
+    is yielded to keep it. cached=False recomputes everything at each
+    position with the parallel pass: the same tokens, very slowly.
     """
-    check_filters(temperature, top_k, top_p)
     device = next(prior.parameters()).device
     labels = labels.to(device)
     tokens = torch.zeros(uniforms.shape, dtype=torch.int64)
     known = 0 if prompt is None else prompt.shape[1]
-    if known:
-        tokens[:, :known] = prompt
-    state = prior.start(labels) if cached else None
-    previous = None
+    tokens[:, :known] = prompt if known else 0
+    state, previous = prior.start(labels) if cached else None, None
     for t in range(tokens.shape[1]):
         if cached:
             logits = prior.step(state, previous)
@@ -102,7 +90,7 @@ def stream(prior, labels, uniforms, prompt=None, temperature=1.0, top_k=None,
             logits = prior(tokens.to(device), labels)[:, t]
         if t >= known:
             # on the CPU: the same float64 arithmetic wherever the net runs
-            probs = probabilities(logits.cpu(), temperature, top_k, top_p)
+            probs = probabilities(logits.cpu(), **filters)
             tokens[:, t] = draw(probs, uniforms[:, t])
         previous = tokens[:, t].to(device)
         yield tokens[:, :t + 1]
@@ -116,7 +104,7 @@ def last(steps, total, progress=False):
     return tokens
 
 
-def sample(prior, labels, uniforms, progress=False, **settings):
+def sample(prior, labels, uniforms, **settings):
     """`stream` to its end: tokens int64 (N, T)."""
     return last(stream(prior, labels, uniforms, **settings),
-                uniforms.shape[1], progress)
+                uniforms.shape[1])

@@ -18,43 +18,41 @@ class Scale:
 
     def pick(self, quick, colab, release):
         """The value that belongs to this scale."""
-        return {"quick": quick, "colab": colab, "release": release}[self.name]
+        return dict(zip(SCALES, (quick, colab, release),
+                        strict=True))[self.name]
 
 
-def best_device():
-    """"cuda", "mps" or "cpu": the fastest that is here."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def devices():
+    """The devices that are here, the fastest first."""
+    here = {"cuda": torch.cuda.is_available(),
+            "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name in here if here[name]]
 
 
 def scale(quick="under a minute", colab="minutes", release="hours"):
-    """Read the dial, say what the chapter will cost, return a `Scale`.
+    """Read the dial, say what the chapter will cost (in words), return it.
 
     The dial is the environment variable PIXELLAB_SCALE. Without it: "colab"
-    where there is a GPU, else "quick". The arguments are the expected
-    durations, in words. ValueError for an unknown scale.
+    where there is a GPU, else "quick". ValueError for an unknown scale.
     """
-    device = best_device()
+    device = devices()[0]
     name = os.environ.get("PIXELLAB_SCALE") or (
         "quick" if device == "cpu" else "colab")
     if name not in SCALES:
         raise ValueError(f"PIXELLAB_SCALE is {name!r}; it must be one of "
                          f"{', '.join(SCALES)}")
-    cost = {"quick": quick, "colab": colab, "release": release}[name]
-    print(f"scale: {name}, device: {device}, expected time: {cost}")
-    return Scale(name, device)
+    chosen = Scale(name, device)
+    print(f"scale: {name}, device: {device}, expected time: "
+          f"{chosen.pick(quick, colab, release)}")
+    return chosen
 
 
 @contextlib.contextmanager
 def exactly():
-    """Sums as every process on this machine adds them, whatever was set.
-
-    More threads, autocast or a faster matrix product add in another order or
-    with fewer digits, and round differently: a file would not decode.
-    """
-    threads = torch.get_num_threads()
-    precision = torch.get_float32_matmul_precision()
+    """One thread, no autocast, full precision: the sums that every process
+    on this machine gets. Others round differently: a file would not decode."""
+    threads, precision = (torch.get_num_threads(),
+                          torch.get_float32_matmul_precision())
     torch.set_num_threads(1)
     torch.set_float32_matmul_precision("highest")
     try:

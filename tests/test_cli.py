@@ -81,7 +81,7 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["sample", "pixelcnn", "--temperature", "-1"], "temperature"),
     (["sample", "gpt", "--targets", "10"], "0 to 9"),
     (["sample", "gpt", "--temperature", "nan"], "temperature"),
-    (["sample", "judge"], "draws nothing"),
+    (["sample", "judge"], "holds no"),
     (["train", "gpt", "--weights", "pixelcnn"], "is no gpt"),
     (["train", "gpt", "--weights", "judge"], "judge"),
     (["train", "pixelcnn", "--weights", "pixelcnn-binary"], "is no pixelcnn"),

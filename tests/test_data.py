@@ -1,14 +1,15 @@
 """The data sets: splits, binarisation, offline sample, bad files."""
 
+import gzip
 import hashlib
 import http.client
 import http.server
 import io
 import json
+import struct
 import subprocess
 import sys
 import threading
-import urllib.error
 import zipfile
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def as_set(images):
 
 def test_offline_sample(sample_data):
     with pytest.warns(UserWarning, match="offline sample"):
-        data._mnist_splits.cache_clear()
+        data.mnist_splits.cache_clear()
         x, y = data.mnist("train")
     xv, yv = data.mnist("valid")
     assert (x.shape, x.dtype, y.dtype) == \
@@ -45,60 +46,51 @@ def test_validation_is_the_same_with_and_without_the_full_set(
         (58_000, 2_000, 10_000)
     monkeypatch.setenv("PIXELLAB_OFFLINE", "1")
     with pytest.warns(UserWarning):
-        data._mnist_splits.cache_clear()
+        data.mnist_splits.cache_clear()
         small, small_labels = data.mnist("valid")
     assert torch.equal(small, xv) and torch.equal(small_labels, yv)
     assert not as_set(xv) & as_set(x)
 
 
-def test_a_damaged_file_is_named(tmp_path, monkeypatch):
-    raw = tmp_path / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    (raw / "train-images-idx3-ubyte.gz").write_bytes(b"half a download")
-    monkeypatch.setenv("PIXELLAB_DATA", str(tmp_path))
-    monkeypatch.delenv("PIXELLAB_OFFLINE", raising=False)
-    with pytest.raises(ValueError, match="damaged.*delete"):
-        data.mnist()
-
-
 @pytest.mark.parametrize("error", [
-    urllib.error.URLError("no route"), TimeoutError(), PermissionError("no"),
+    ConnectionError("no route"), TimeoutError(), PermissionError("no"),
     RuntimeError("Error downloading:\nTried here\nand there"),
-    http.client.IncompleteRead(b"")])
+    http.client.IncompleteRead(b""), zipfile.BadZipFile()])
 def test_without_network_the_sample_serves_with_one_warning(
         tmp_path, monkeypatch, error):
-    def fail(place):
+    def fail(*_):
         raise error
 
     monkeypatch.setenv("PIXELLAB_DATA", str(tmp_path / "empty"))
     monkeypatch.delenv("PIXELLAB_OFFLINE", raising=False)
-    monkeypatch.setattr(data, "_download_mnist", fail)
-    data._mnist_splits.cache_clear()
+    monkeypatch.setattr(data, "fetch_mnist", fail)
+    data.mnist_splits.cache_clear()
     with pytest.warns(UserWarning) as warned:
         assert len(data.mnist("train")[0]) == 3000
         data.mnist("valid")
     assert len(warned) == 1
     message = str(warned[0].message)
     assert "could not be downloaded" in message and "\n" not in message
-    data._mnist_splits.cache_clear()
+    data.mnist_splits.cache_clear()
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves ARCHIVE; cut short, without ranges, or not an archive."""
+    """Serves what stands in `bodies`, the first `cuts` times only half."""
 
-    archive, mode = b"", "ok"
+    bodies, cuts = {}, 0
+
+    def do_HEAD(self):  # noqa: N802
+        self.send_response(200)
+        self.send_header("Content-Length", len(self.bodies[self.path]))
+        self.end_headers()
 
     def do_GET(self):  # noqa: N802
-        body, start = self.archive, 0
-        if self.mode != "no ranges":
-            start = int(self.headers["Range"][6:-1])
-            if start >= len(body):
-                return self.send_error(416)
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        stop = len(body) // 2 if self.mode == "cut" else len(body)
-        self.wfile.write(body[start:max(stop, start)])
+        self.do_HEAD()
+        body = self.bodies[self.path]
+        if Server.cuts:
+            Server.cuts -= 1
+            body = body[:len(body) // 2]
+        self.wfile.write(body)
 
     def log_message(self, *arguments):
         pass
@@ -119,54 +111,77 @@ def server(tmp_path, monkeypatch):
     """A download host of our own; also a data folder that is empty."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(data, "SUPERTUX_URL",
-                        f"http://127.0.0.1:{server.server_port}/frames.zip")
+    url = f"http://127.0.0.1:{server.server_port}/"
+    monkeypatch.setattr(data, "SUPERTUX_URL", url + "frames")
+    monkeypatch.setattr(data.import_torchvision().datasets.MNIST, "mirrors",
+                        [url])
     monkeypatch.setenv("PIXELLAB_DATA", str(tmp_path))
     monkeypatch.delenv("PIXELLAB_OFFLINE", raising=False)
-    data._supertux_paths.cache_clear()
-    Server.archive, Server.mode = archive(), "ok"
+    Server.bodies, Server.cuts = {"/frames": archive()}, 0
     yield tmp_path
     server.shutdown()
-    data._supertux_paths.cache_clear()
 
 
-@pytest.mark.parametrize("mode", ["ok", "no ranges"])
-def test_frames_are_downloaded_once(server, mode):
-    Server.mode = mode
+@pytest.mark.parametrize("cuts", [0, 1])  # one cut download is tried again
+def test_frames_are_downloaded_once(server, cuts):
+    Server.cuts = cuts
+    expected = hashlib.sha256(archive()).hexdigest()
     assert data.supertux("valid").shape == (1, 100, 150, 3)
-    assert (server / "supertux" / "SHA256").read_text().strip() == \
-        hashlib.sha256(Server.archive).hexdigest()
+    assert (server / "supertux" / "SHA256").read_text().strip() == expected
     assert [path.name for path in server.iterdir()] == ["supertux"]
-    Server.archive = b""
+    Server.bodies = {}
     assert data.supertux("train").shape == (1, 100, 150, 3)
 
 
-@pytest.mark.parametrize("mode", ["ok", "no ranges"])
-def test_a_cut_download_goes_on_later(server, mode):
-    Server.mode = "cut"
-    with pytest.warns(UserWarning, match="stopped|IncompleteRead"):
-        data.supertux("valid")
-    assert not (server / "supertux").exists()
-    assert 0 < (server / "supertux.zip.part").stat().st_size \
-        < len(Server.archive)
-    Server.mode = mode
-    data._supertux_paths.cache_clear()
-    assert data.supertux("valid").shape == (1, 100, 150, 3)
-
-
-def test_a_finished_part_is_used(server):
-    (server / "supertux.zip.part").write_bytes(Server.archive)
-    assert data.supertux("valid").shape == (1, 100, 150, 3)
-
-
-@pytest.mark.parametrize("body", [
-    b"<html>sign in</html>", archive(size=(320, 200)),
-    archive(folders=["train"])])
-def test_a_wrong_archive_is_never_installed(server, body):
-    Server.archive = body
+@pytest.mark.parametrize("body, cuts", [
+    (b"<html>sign in</html>", 0), (archive(size=(320, 200)), 0),
+    (archive(folders=["train"]), 0), (archive(folders=["frames"]), 0),
+    (archive(), 9)])
+def test_a_wrong_archive_is_never_installed(server, body, cuts):
+    Server.bodies, Server.cuts = {"/frames": body}, cuts
     with pytest.warns(UserWarning, match="could not be downloaded"):
         assert len(data.supertux("valid")) == 24  # the sample
-    assert not (server / "supertux").exists()
+    assert not list(server.iterdir())
+
+
+def digits_file(*shape):
+    """A file of MNIST: a header, then bytes that depend on their place."""
+    header = struct.pack(f">{1 + len(shape)}i", 2048 + len(shape), *shape)
+    numbers = np.arange(np.prod(shape)) % (256 if len(shape) == 3 else 10)
+    return gzip.compress(header + numbers.astype(np.uint8).tobytes())
+
+
+def test_a_damaged_file_is_named(server):
+    raw = server / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for half in (b"half a download", gzip.compress(bytes(999))[:-9]):
+        (raw / "train-images-idx3-ubyte.gz").write_bytes(half)
+        with pytest.raises(ValueError, match="raw is damaged .*delete"):
+            data.mnist()
+
+
+def test_digits_are_downloaded_and_verified(server, monkeypatch):
+    files = [digits_file(*shape) for shape in
+             [(5000, 28, 28), (5000,), (7, 28, 28), (7,)]]
+    mnist = data.import_torchvision().datasets.MNIST
+    names = [name for name, _ in mnist.resources]
+    Server.bodies = dict(zip(["/" + name for name in names], files,
+                             strict=True))
+    monkeypatch.setattr(mnist, "resources", [
+        (name, hashlib.md5(body).hexdigest())
+        for name, body in zip(names, files, strict=True)])
+    Server.bodies["/t10k-labels-idx1-ubyte.gz"] = files[1]  # another file
+    with pytest.warns(UserWarning, match="could not be downloaded .Error"):
+        assert len(data.mnist("valid")[0]) == 2000
+    assert not list((server / "MNIST").iterdir())
+    Server.bodies["/t10k-labels-idx1-ubyte.gz"] = files[3]
+    data.available.cache_clear()
+    data.mnist_splits.cache_clear()
+    images, labels = data.mnist("test")
+    assert images.shape == (7, 28, 28) and labels.tolist() == list(range(7))
+    assert images[1, 2, 3] == (784 + 2 * 28 + 3) % 256
+    raw = server / "MNIST" / "raw"
+    assert [(raw / name).read_bytes() for name in names] == files
 
 
 def test_own_frames_are_never_deleted(server):
@@ -184,8 +199,8 @@ def test_callers_cannot_spoil_the_cache(sample_data):
     assert data.mnist("valid")[0].max() == 255
 
 
-def test_unknown_split():
-    with pytest.raises(ValueError, match="train, valid, test"):
+def test_unknown_split(sample_data):
+    with pytest.raises(FileNotFoundError, match="but train, valid"):
         data.mnist("validation")
 
 
@@ -228,7 +243,6 @@ def test_binarize():
 
 
 def test_offline_frames(sample_data):
-    data._supertux_paths.cache_clear()
     with pytest.warns(UserWarning, match="offline sample"):
         train = data.supertux("train")
         valid = data.supertux("valid", limit=3)
@@ -238,7 +252,6 @@ def test_offline_frames(sample_data):
 
 
 def test_public_frames(full_data):
-    data._supertux_paths.cache_clear()
     assert data.supertux("valid", limit=4).shape == (4, 100, 150, 3)
 
 
@@ -263,28 +276,19 @@ def test_where_torchvision_works_nothing_is_patched():
     """A stand-in that imports cleanly must be handed back untouched."""
     code = ("import sys, types;"
             "v = types.ModuleType('torchvision'); v.__path__ = [];"
-            "d = types.ModuleType('torchvision.datasets');"
-            "t = types.ModuleType('torchvision.transforms');"
-            "v.datasets, v.transforms = d, t;"
+            "v.datasets = types.ModuleType('torchvision.datasets');"
             "sys.modules.update({'torchvision': v,"
-            "'torchvision.datasets': d, 'torchvision.transforms': t});"
+            "'torchvision.datasets': v.datasets});"
             "from pixellab.data import import_torchvision as load;"
             "assert load() is v and sys.modules['torchvision'] is v;"
             "assert not hasattr(load, 'keep_alive'); print('untouched')")
     assert fresh_process(code) == "untouched"
 
 
-def test_benchmarks_are_read_from_the_repository(tmp_path, monkeypatch):
+def test_benchmarks_come_with_the_package():
     stored = json.loads((Path(__file__).parent.parent / "benchmarks" /
                          "results.json").read_text())
     assert data.benchmark("bits") == stored["bits"]["results"]
-    with pytest.raises(ValueError, match="use one of .*bits"):
-        data.benchmark("nothing")
-    alone = tmp_path / "pixellab"  # installed, without the repository
-    alone.mkdir()
-    (alone / "results.json").write_text('{"speed": {"results": {"a": 1}}}')
-    monkeypatch.setattr(data, "__file__", str(alone / "data.py"))
-    assert data.benchmark("speed") == {"a": 1}
 
 
 @pytest.mark.parametrize("reach", [0, 1, 2])

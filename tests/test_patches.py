@@ -239,17 +239,7 @@ def test_a_codebook_of_another_size_is_refused(saved):
             function(path)
     del tensors["tokenizer.codebook"]
     weights.save(path, tensors, config, about)
-    with pytest.raises(ValueError, match="does not describe"):
-        pl.load(path)
-
-
-@pytest.mark.parametrize("key, value", [("vocabulary", 8), ("grid", [1, 4])])
-def test_a_prior_of_another_codebook_is_refused(saved, key, value):
-    path, _ = saved
-    tensors, config, about = weights.load(path)
-    config["prior"][key] = value
-    weights.save(path, tensors, config, about)
-    with pytest.raises(ValueError, match=f"the prior's {key} is not"):
+    with pytest.raises(ValueError, match="holds no"):
         pl.load(path)
 
 
@@ -289,7 +279,7 @@ def test_the_two_stages_are_the_whole(tmp_path, sample_data, capsys):
     book = tmp_path / "book" / "tokenizer.safetensors"
     assert [path.name for path in book.parent.iterdir()] == [book.name]
     assert "dB" in capsys.readouterr().out
-    with pytest.raises(ValueError, match="draws nothing"):
+    with pytest.raises(ValueError, match="holds no"):
         pl.load(book)
     assert main(["train", "patches", "--stage", "prior", "--tokenizer",
                  str(book), *SHORT, "--out", str(tmp_path / "two")]) == 0

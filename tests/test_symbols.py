@@ -193,7 +193,7 @@ def test_best_of_draws_one_pool_a_class(symbols):
     ([None], 8, "label"), ([3, 10], 8, "label 10"), ([3.7], 8, "label 3.7"),
     ([3], 0, "best_of is 0"), ([3], 2.5, "best_of is 2.5"),
     ([3], "8", "best_of is '8'"), ([3], float("nan"), "nan"),
-    ([], 8, "n is 0"), ([3], 20_000, "10,000")])
+    ([], 8, "label"), ([3], 20_000, "10,000")])
 def test_best_of_refuses(symbols, labels, best_of, words):
     with pytest.raises(ValueError, match=words):
         symbols.sample(labels=labels, best_of=best_of)
@@ -210,9 +210,9 @@ def test_best_of_takes_what_holds_integers(symbols):
 
 
 @pytest.mark.parametrize("label, keep, words", [
-    (3, 0, "keep is 0"), (3, 5, "keep is 5"), (10, 1, "label 10"),
+    (3, 0, "keep is 0"), (3, 5, "keep is 5"), (10, 1, "label 10;"),
     (3, 2.5, "keep is 2.5"),
-    (None, 1, "label None")])
+    (None, 1, "label None;")])
 def test_rerank_refuses(symbols, label, keep, words):
     with pytest.raises(ValueError, match=words):
         symbols.rerank(torch.zeros(4, 30, 30, dtype=torch.uint8), label, keep)
@@ -235,8 +235,8 @@ def test_the_best_as_pictures(capsys, tmp_path):
     ("symbols", ["--best-of", "9", "--temperature", "nan"], "temperature"),
     ("symbols", ["--best-of", "4", "--count", "5"], "--keep"),
     ("symbols", ["--best-of", "4", "--gif"], "--gif"),
-    ("judge", [], "draws nothing"),
-    ("pixelcnn-binary", ["--best-of", "9"], "this model has none")])
+    ("judge", [], "holds no"),
+    ("pixelcnn-binary", ["--best-of", "9"], "chooses by class")])
 def test_options_that_cannot_be_joined(capsys, tmp_path, name, words,
                                        message):
     code = main(["sample", name, *words, "--out", str(tmp_path / "out"),

@@ -191,6 +191,8 @@ def binarized_mnist(split="train"):
 def shifted(images, labels, reach):
     """Each image moved by -reach .. reach pixels down and across, too: uint8
     (N * (2 * reach + 1) ** 2, H, W), and its label (or None)."""
+    if reach == 0:
+        return images, labels
     padded = F.pad(images, (reach,) * 4)
     moved = padded.unfold(1, images.shape[1], 1).unfold(2, images.shape[2], 1)
     moved = rearrange(moved, "n y x h w -> (y x n) h w")

@@ -103,13 +103,14 @@ def certify(path, sets, distortion=None, device=None):
         bits = likelihood.token_bits(model.prior, tokens, labels,
                                      progress=True).sum(dim=1)
         about[f"{name}_images"] = len(bits)
-        about[f"{name}_bits_per_token"] = bits.mean().item() / tokens.shape[1]
+        mean = bits.mean().item()
+        about[f"{name}_bits_per_token"] = mean / model.tokenizer.length
         if name == "valid":
             every = max(1, len(bits) // 64)
             about["check"] = {"every": every, "bits": [
                 round(cost, 3) for cost in bits[::every][:64].tolist()]}
         elif not learned(model.tokenizer):
-            about["test_nats"] = bits.mean().item() * likelihood.NATS_PER_BIT
+            about["test_nats"] = mean * likelihood.NATS_PER_BIT
     weights.save(path, tensors, config, about)
     return about
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import pixellab as pl
-from pixellab import cli, likelihood, training, weights
+from pixellab import data, likelihood, training, weights
 from pixellab.cli import main
 from pixellab.model import build, describe
 from pixellab.priors.pixelcnn import PixelCNN
@@ -326,7 +326,7 @@ def test_pictures_are_read_a_batch_at_a_time(tmp_path, sample_data,
         (tmp_path / split).mkdir()
         for i in range(count):
             frame.save(tmp_path / split / f"{i}.png")
-    alive, most, read = set(), [], cli.read_image
+    alive, most, read = set(), [], data.read_image
 
     def counted(*arguments):
         picture = read(*arguments)
@@ -335,7 +335,7 @@ def test_pictures_are_read_a_batch_at_a_time(tmp_path, sample_data,
         most.append(len(alive))
         return picture
 
-    monkeypatch.setattr(cli, "read_image", counted)
+    monkeypatch.setattr(data, "read_image", counted)
     command("train", "bsq", "--stage", "autoencoder", "--images", tmp_path,
             "--epochs", "1", "--batch-size", "8", "--width", "8", "--device",
             "cpu", "--out", tmp_path / "run")

@@ -28,10 +28,10 @@ CHROMIUM = next(filter(None, map(shutil.which, (
 def drawing(path):
     """Ten digits, the rest of each light blue until it is drawn.
 
-    Temperature and seed are those one gets without asking.
+    The best of fourteen seeds: chapter 7 says how often a digit fails.
     """
     model = pl.load("gpt", device="cpu")
-    steps = model.stream(labels=range(10))
+    steps = model.stream(labels=range(10), temperature=0.9, seed=12)
     pictures = np.stack([pl.figures.sheet(moment, columns=5, scale=4)
                          for moment in pl.figures.frames(model, steps)])
     pl.figures.gif(path, pictures, milliseconds=80, hold=3000)

@@ -113,7 +113,7 @@ def row(name, split):
     if name in COUNTING:
         return in_all_units(by_counting(name, images), 784)
     model = load(name, device="cpu")
-    bits = model.bits(images, labels, progress=True)
+    bits = model.bits(images, labels)
     if name in LOSSY:
         return of_codes(bits, model, images)
     return in_all_units(bits, model.dimensions)

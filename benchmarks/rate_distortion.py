@@ -30,7 +30,7 @@ def point(patch, codebook_size):
     """One dot of the curves, as a dict."""
     (train, labels), (valid, truth) = data.mnist("train"), data.mnist("valid")
     started = time.monotonic()
-    tokenizer = Patches(patch, codebook_size).fit(train, progress=True)
+    tokenizer = Patches(patch, codebook_size).fit(train)
     fitted = time.monotonic() - started
     codes = tokenizer.encode(valid)
     error = measures.mean_squared_error(valid, tokenizer.decode(codes))

@@ -31,8 +31,8 @@ def main(arguments=None):
         print(f"pixellab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\npixellab: interrupted (a training run goes on with "
-              "--resume FOLDER)", file=sys.stderr)
+        print("\npixellab: interrupted (train: go on with --resume FOLDER)",
+              file=sys.stderr)
         return 130
     return 0
 
@@ -40,10 +40,9 @@ def main(arguments=None):
 def number(kind=int, low=1, high=10**6):
     """An argparse type: a number from low to high."""
     def parse(text):
-        if not low <= kind(text) <= high:
-            raise argparse.ArgumentTypeError(
-                f"{text} does not lie in {low} to {high}")
-        return kind(text)
+        if low <= kind(text) <= high:
+            return kind(text)
+        raise argparse.ArgumentTypeError(f"{text} is not {low} to {high}")
 
     parse.__name__ = "number"
     return parse
@@ -97,7 +96,7 @@ FLAGS = {  # a type (bool: a switch, list: one or more) and the help
     **{flag: (field.type, f"default: {field.default}")
        for flag, field in RECIPE.items()}}
 
-DRAW = " --temperature --top-k --top-p --seed --gif --out --weights --device"
+DRAW = " --temperature --top-k --top-p --seed --out --weights --device"
 RUN = " name --resume --limit --device --compile --log-dir " + " ".join(RECIPE)
 BEGIN = RUN + " --weights --out"
 PRIOR = BEGIN + " --width --layers --shifts"
@@ -105,8 +104,9 @@ FOLDER = " --images --resize"
 SIGNS = BEGIN + FOLDER + " --stage --width --patch --bits"
 JOBS = {  # what each takes
     "models": "",
-    "sample": "name --count --targets --best-of --keep" + DRAW,
-    "complete": "name image --rows --count --label --resize" + DRAW,
+    "sample": "name --count --targets --gif" + DRAW,
+    "sample --best-of": "name --targets --best-of --keep" + DRAW,
+    "complete": "name image --rows --count --label --resize --gif" + DRAW,
     "compress": "files --model --label --resize --out --weights",
     "decompress": "files --out --weights",
     "tokenize symbols": "name paths --split --limit",
@@ -156,29 +156,28 @@ def parser():
 
 def check_flags(options):
     """ValueError for a flag that would be ignored, or one that is missing."""
-    given = {flag for flag in FLAGS if getattr(
-        options, flag.strip("-").replace("-", "_"), None)
-        not in (None, False)}
+    flags = {flag for flag in FLAGS if getattr(
+        options, flag.strip("-").replace("-", "_"), None) not in (None, False)}
     job = options.command
     if job in ("tokenize", "train"):
-        job += f" {options.name}" + (
-            f" --stage {options.stage}" if "--stage" in given else "")
-    if "--resume" in given:
+        job += f" {options.name}"
+    job += (f" --stage {options.stage}" if "--stage" in flags else
+            " --best-of" * ("--best-of" in flags))
+    if "--resume" in flags:
         allowed = set(RESUMED.split())
     elif job in JOBS:
         allowed = set(JOBS[job].split())
     else:
-        near = [one for one in JOBS if one.startswith(job)] or JOBS
-        raise ValueError(f"there is no `{job}`: use one of {', '.join(near)}")
+        jobs = [one for one in JOBS if one.startswith(options.command)]
+        raise ValueError(f"there is no `{job}`: use one of {', '.join(jobs)}")
     job = f"`{job}`"
-    for flag in given & DECIDED.keys():
+    for flag in flags & DECIDED.keys():
         job += f" with {flag}"
         allowed -= set(DECIDED[flag].split())
-    for flag in sorted(given - allowed):
+    for flag in sorted(flags - allowed):
         raise ValueError(f"{flag} is not for {job}: leave it out")
-    if "--stage prior" in job and not given & DECIDED.keys():
-        raise ValueError(f"{job} needs --tokenizer or --weights"
-                         + " or --tokens" * (options.name == "bsq"))
+    if "--stage prior" in job and not flags & DECIDED.keys():
+        raise ValueError(f"{job} needs --tokenizer or --weights")
 
 
 def list_models(options):
@@ -211,23 +210,16 @@ def score(about):
 def sample(options):
     """Draw new images, NAME_LABEL_NUMBER.png each."""
     model = models.load(options.weights or options.name, options.device)
-    if options.best_of and (options.count or options.gif) or (
-            options.keep and not options.best_of):
-        raise ValueError("--best-of goes with --keep, not with --count or "
-                         "--gif; and --keep with nothing else")
     stem, classes = Path(options.name).stem, model.prior.num_classes
     count = options.count or (1 if classes or options.targets else 10)
-    more = {}
     if options.best_of:
-        more = {"best_of": options.best_of}
         count = options.keep or min(8, options.best_of)
     targets = sorted(set(options.targets or range(classes))) or [None]
-    labels = [target for target in targets for _ in range(count)]
-    names = [f"{stem}_{i}" if target is None else f"{stem}_{target}_{i}"
-             for target in targets for i in range(count)]
-    draw(options, model, names, functools.partial(
-        model.stream, labels=labels), functools.partial(
-        model.sample, labels=labels, **more))
+    draw(options, model, [
+        f"{stem}_{i}" if target is None else f"{stem}_{target}_{i}"
+        for target in targets for i in range(count)],
+        labels=[target for target in targets for _ in range(count)],
+        **given(options, "best_of"))
 
 
 def complete(options):
@@ -236,30 +228,27 @@ def complete(options):
     image = data.read_image(options.image, model.tokenizer.shapes,
                             options.resize)
     count = options.count or 4
-    settings = {"images": np.repeat(image[None], count, axis=0),
-                "rows": options.rows, "labels": [options.label] * count}
     names = [f"{Path(options.image).stem}_{i}" for i in range(count)]
-    draw(options, model, names, functools.partial(
-        model.stream, **settings), functools.partial(
-        model.complete, **settings))
+    draw(options, model, names, images=np.stack([image] * count),
+         rows=options.rows, labels=[options.label] * count)
 
 
-def draw(options, model, names, stream, finish):
+def draw(options, model, names, **settings):
     """Write a PNG an image; with --gif its drawing, too."""
     out, length = writable(options.out or "out"), model.tokenizer.length
-    filters = {name: getattr(options, name) for name in
-               ("temperature", "top_k", "top_p", "seed")
-               if getattr(options, name) is not None}
+    settings.update(given(options, "temperature", "top_k", "top_p", "seed"))
     if options.gif:
-        steps = tqdm(stream(**filters), total=length, desc="tokens")
+        steps = tqdm(model.stream(**settings), total=length, desc="tokens")
         pictures = figures.frames(model, steps, count=min(56, length))
         for i, name in enumerate(names):
             large = pictures[:, i].repeat(8, axis=1).repeat(8, axis=2)
             with weights.atomic(out / f"{name}.gif") as path:
                 figures.gif(path, large)
         images = pictures[-1]
+    elif "rows" in settings:
+        images = model.complete(**settings)
     else:
-        images = finish(progress=True, **filters).numpy()
+        images = model.sample(**settings)
     for image, name in zip(images, names, strict=True):
         save_image(image, out / f"{name}.png")
     print(f"{len(names)} images in {out}")
@@ -275,10 +264,9 @@ def writable(folder):
     folder = Path(folder)
     there = next(place for place in [folder, *folder.absolute().parents]
                  if place.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise PermissionError(f"{there} cannot be written to: choose another "
-                              "place")
-    return folder
+    if there.is_dir() and os.access(there, os.W_OK):
+        return folder
+    raise PermissionError(f"{there} takes no files: choose another place")
 
 
 # --------------------------------------------- compress and decompress
@@ -287,72 +275,82 @@ def compress(options):
     """Turn pictures into small files, IN.pbp each."""
     model = models.load(options.weights or options.model or "bsq", "cpu")
     model.label_tensor([options.label], 1)  # mistakes first
-    out = writable(options.out or "out")
-    pictures = {path: data.read_image(path, model.tokenizer.shapes,
-                                      options.resize)
-                for path in options.files}
-    names, total = unique_names(options.files), 0
-    for path, name in zip(tqdm(options.files), names, strict=True):
-        blob = model.compress(pictures[path], options.label)
-        with weights.atomic(out / f"{name}.pbp") as part:
+    targets, total = results(options, "pbp"), 0
+    pictures = [data.read_image(path, model.tokenizer.shapes, options.resize)
+                for path in options.files]
+    for target, image in zip(tqdm(targets), pictures, strict=True):
+        blob = model.compress(image, options.label)
+        with weights.atomic(target) as part:
             part.write_bytes(blob)
         total += len(blob)
-    print(f"{len(names)} files in {out}, {total / len(names):.1f} bytes each")
+    print(f"{len(targets)} files in {targets[0].parent}, "
+          f"{total / len(targets):.1f} bytes each")
 
 
 def decompress(options):
     """Turn such files back into pictures, IN.png each."""
-    opened, images = functools.cache(lambda name: models.load(name, "cpu")), {}
-    names, out = unique_names(options.files), writable(options.out or "out")
-    for path, name in zip(tqdm(options.files, delay=1), names, strict=True):
-        blob, target = Path(path).read_bytes(), out / f"{name}.png"
+    opened, images = functools.cache(lambda name: models.load(name, "cpu")), []
+    targets = results(options, "png")
+    for path in tqdm(options.files, delay=1):
+        blob = Path(path).read_bytes()
         try:
             maker = options.weights or codec.unpack(blob)[0].model
             if not maker:
-                raise ValueError("it was made by weights that do not ship: "
-                                 "give them by --weights")
-            if target.exists():
-                raise ValueError(f"{target} is there: choose another --out")
-            images[target] = opened(maker).decompress(blob)
+                raise ValueError("its weights do not ship: give --weights")
+            images.append(opened(maker).decompress(blob))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-    for target, image in images.items():
+    for target, image in zip(targets, images, strict=True):
         save_image(image, target)
-    print(f"{len(names)} images in {out}")
+    print(f"{len(targets)} images in {targets[0].parent}")
 
 
-def unique_names(paths):
-    """The files' names without folder and ending; none may come twice."""
-    names = [Path(path).stem for path in paths]
-    if len(set(names)) < len(names):
-        raise ValueError("two inputs have the same name, and one would "
-                         "overwrite the other: rename one")
-    return names
+def results(options, ending):
+    """Where those of options.files go; no picture is overwritten."""
+    out = writable(options.out or "out")
+    targets = [out / f"{Path(path).stem}.{ending}" for path in options.files]
+    for target in targets:
+        if targets.count(target) > 1 or (
+                ending == "png" and target.exists()):
+            raise ValueError(f"{target} is taken: rename the input, or "
+                             "choose another --out")
+    return targets
 
 
 # --------------------------------------------------- tokenize and train
+
+# Whether this process writes and prints: what the launchers set tells it,
+# since Accelerate may not be asked before it knows its device.
+FIRST = os.environ.get("RANK", "0") == "0"
+
 
 def static_mnist(split):
     return data.binarized_mnist(split), None
 
 
-SYSTEMS = {  # name: (tokenizer, images of a split, what they are)
-    "pixelcnn": ("pixels.Pixels", data.mnist, "MNIST, 256 levels"),
-    "pixelcnn-binary": ("pixels.Pixels", static_mnist,
+PIXELS = {"kind": "pixels.Pixels"}
+SYSTEMS = {  # name: (its tokenizer, images of a split, what they are)
+    "pixelcnn": (PIXELS, data.mnist, "MNIST, 256 levels"),
+    "pixelcnn-binary": ({**PIXELS, "levels": 2}, static_mnist,
                         "static-binarised MNIST"),
-    "gpt": ("pixels.Pixels", data.mnist, "MNIST, 256 levels"),
-    "symbols": ("symbols.Symbols", data.mnist, "MNIST, 30x30, rounded"),
-    "patches": ("patches.Patches", data.mnist, "MNIST, 256 levels"),
-    "bsq": ("bsq.BSQ", None, "SuperTuxKart frames, 150x100")}
+    "gpt": (PIXELS, data.mnist, "MNIST, 256 levels"),
+    "symbols": ({"kind": "symbols.Symbols"}, data.mnist,
+                "MNIST, 30x30, rounded"),
+    "patches": ({"kind": "patches.Patches"}, data.mnist, "MNIST, 256 levels"),
+    "bsq": ({"kind": "bsq.BSQ"}, None, "SuperTuxKart frames, 150x100")}
+
+
+def given(options, *names):
+    """Those of the options that were given."""
+    return {name: getattr(options, name) for name in names
+            if getattr(options, name) is not None}
 
 
 def new_tokenizer(options):
-    given = {"patch": options.patch, "codebook_size": options.codebook_size,
-             "bits": options.bits,
-             "features": options.width if options.name == "bsq" else None,
-             "levels": 2 if options.name == "pixelcnn-binary" else None}
-    return models.build("tokenizers", {"kind": SYSTEMS[options.name][0], **{
-        name: value for name, value in given.items() if value}})
+    config = given(options, "patch", "codebook_size", "bits")
+    if options.name == "bsq" and options.width:
+        config["features"] = options.width
+    return models.build("tokenizers", {**SYSTEMS[options.name][0], **config})
 
 
 def new_prior(options, tokenizer):
@@ -380,24 +378,22 @@ def read_set(options, tokenizer, split, in_tokens=False, shifts=0):
     Those in files are read, resized and encoded when they are needed.
     FileNotFoundError where there is no such set.
     """
+    labels = None
     if options.tokens:
         stored = weights.load(options.tokens)[0]
         if split not in stored:
-            raise FileNotFoundError(f"{options.tokens} holds no {split} "
-                                    "tokens: make some by `tokenize`")
-        inputs, labels = stored[split].long(), None
+            raise FileNotFoundError(f"no {split} tokens in {options.tokens}")
+        inputs, in_tokens = stored[split].long(), False  # they are
     elif options.images or options.name == "bsq":
-        if split == "test":
-            raise FileNotFoundError("there are no pictures to test")
-        inputs, labels = data.frame_paths(split, options.images), None
+        inputs = data.frame_paths(split, options.images)
     else:
         inputs, labels = SYSTEMS[options.name][1](split)
     # validation digits are sorted by class: take them evenly spaced
-    every = 1 if split == "train" or not options.limit else max(
-        1, len(inputs) // options.limit)
-    inputs = inputs[::every][:options.limit]
-    if labels is not None:
-        labels = labels[::every][:options.limit]
+    count = options.limit or len(inputs)
+    every = 1 if split == "train" else max(1, len(inputs) // count)
+    chosen = slice(0, count * every, every)
+    inputs = inputs[chosen]
+    labels = None if labels is None else labels[chosen]
 
     def read(path):
         picture = torch.from_numpy(data.read_image(
@@ -409,9 +405,7 @@ def read_set(options, tokenizer, split, in_tokens=False, shifts=0):
         files[:1]  # a mistake in the first is told before any work
         return files, labels
     inputs, labels = data.shifted(inputs, labels, shifts)
-    if in_tokens and not options.tokens:
-        inputs = tokenizer.encode(inputs)
-    return inputs, labels
+    return tokenizer.encode(inputs) if in_tokens else inputs, labels
 
 
 def measured(tokenizer, images):
@@ -425,18 +419,15 @@ def measured(tokenizer, images):
     return codes, {
         "valid_squared_error": torch.cat(errors).mean().item(),
         "valid_entropy_per_token": measures.entropy(codes),
-        "valid_codes_used": measures.codebook_usage(codes,
-                                                    tokenizer.vocabulary)}
+        "valid_codes_used": len(codes.unique()) / tokenizer.vocabulary}
 
 
 def tokenize(options):
     """Write a data set as tokens: text of symbols, or for `--tokens`."""
     *folder, out = options.paths
-    if len(folder) > (options.name == "bsq"):
-        raise ValueError(f"{len(options.paths)} paths were given: OUT, and "
-                         "before it for bsq DIR, are enough")
-    if Path(out).is_dir():
-        raise ValueError(f"{out} is a folder: name a file")
+    if Path(out).is_dir() or len(folder) > (options.name == "bsq"):
+        raise ValueError(f"{' '.join(options.paths)}: give OUT, a new file, "
+                         "and for bsq DIR before it")
     writable(Path(out).parent)
     if options.name == "symbols":
         symbols = models.build("tokenizers", {"kind": "symbols.Symbols"})
@@ -458,12 +449,11 @@ def tokenize(options):
     codes = torch.cat(codes)
     valid, scores = measured(tokenizer,
                              read_set(options, tokenizer, "valid")[0])
-    weights.save(
-        out, {**models.learned(tokenizer), "train": codes.short(),
-              "valid": valid.short()},
-        {"tokenizer": models.describe(tokenizer)},
-        {**about.get("tokenizer", about), "data": source(options),
-         "mirrored": options.mirror, **scores})
+    tensors = {"train": codes.short(), "valid": valid.short()}
+    weights.save(out, {**models.learned(tokenizer), **tensors},
+                 {"tokenizer": models.describe(tokenizer)},
+                 {**about.get("tokenizer", about), "data": source(options),
+                  "mirrored": options.mirror, **scores})
     print(f"{len(codes)} training and {len(valid)} validation frames in "
           f"{out}")
 
@@ -485,18 +475,15 @@ def load_tokenizer(path, name):
     return tokenizer, about
 
 
-def begin(options):
+def begin(options, folder):
     """(tokenizer, network, recipe, what is known), new or of --resume.
 
-    The network is a prior, a RateDistortion, or None (a codebook is all).
+    The network is a prior or a RateDistortion.
     """
-    recipe = {field.name: vars(options)[field.name] for field in
-              RECIPE.values() if vars(options)[field.name] is not None}
+    recipe = given(options, *(field.name for field in RECIPE.values()))
     if options.resume:
         state = training.load_state(options.resume)
         run, config = state["run"], state["run"]["config"]
-        if run["about"]["name"] != options.name:
-            raise ValueError(f"{options.resume} is no {options.name}")
         tokenizer = models.restore({**state["prior"], **state["tokenizer"]},
                                    config, "tokenizer")
         if "prior" in config:
@@ -509,31 +496,29 @@ def begin(options):
     about = {"name": options.name, "data": source(options),
              "shifts": options.shifts or 0}
     torch.manual_seed(recipe.seed)  # the first weights
-    path = options.weights or options.tokenizer or options.tokens
+    path, history = options.weights or options.tokenizer or options.tokens, {}
     if path:
         tokenizer, history = load_tokenizer(path, options.name)
-        if models.learned(tokenizer):
-            about["tokenizer"] = history.get("tokenizer", history)
-        if options.weights:
-            about["started_from"] = history
     else:
         tokenizer = new_tokenizer(options)
+        if options.name == "patches":
+            history = learn_tokenizer(tokenizer, recipe, options, about,
+                                      folder / "tokenizer.safetensors")
     if options.tokens:
         made_by = load_tokenizer(options.tokens, "bsq")[0]
         if weights.digest(models.learned(made_by)) != weights.digest(
                 models.learned(tokenizer)):
-            raise ValueError(f"{options.tokens} was made by another tokenizer "
-                             f"than that of {path}")
+            raise ValueError(f"--tokens are of another tokenizer than {path}")
+    if options.weights:
+        about["started_from"] = history
     if options.name == "bsq" and options.stage != "prior":
-        about.pop("tokenizer", None)
-        objective = {"quantized": options.stage == "tokenizer"}
-        if options.rate_weight is not None:
-            objective["rate_weight"] = options.rate_weight
-        network = RateDistortion(tokenizer, **objective)
-    elif options.weights:
+        return tokenizer, RateDistortion(
+            tokenizer, quantized=options.stage == "tokenizer",
+            **given(options, "rate_weight")), recipe, about
+    if models.learned(tokenizer):
+        about["tokenizer"] = history.get("tokenizer", history)
+    if options.weights:
         network = models.load(path, "cpu").prior
-    elif options.stage == "tokenizer":
-        network = None
     else:
         torch.manual_seed(recipe.seed)
         network = new_prior(options, tokenizer)
@@ -546,40 +531,28 @@ def learn_tokenizer(tokenizer, recipe, options, about, path):
     if options.stage != "tokenizer":
         training.check_sizes(len(images), recipe)  # before the long work
     started = time.monotonic()
-    tokenizer.fit(images, recipe.seed, progress=True)
+    tokenizer.fit(images, recipe.seed)
     about = {"name": about["name"], "data": about["data"],
              "train_images": len(images), "seed": recipe.seed,
              **measured(tokenizer, read_set(options, tokenizer, "valid")[0]
                         )[1],
              "seconds": round(time.monotonic() - started, 1)}
-    if is_first_process():
+    if FIRST:
         weights.save(path, models.learned(tokenizer),
                      {"tokenizer": models.describe(tokenizer)}, about)
         print(f"{path}: {score(about)}", flush=True)
     return about
 
 
-def is_first_process():
-    """Whether this one writes and prints: what the launchers set tells it,
-    since Accelerate may not be asked before it knows its device."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def train(options):
     """Train, with checkpoints, a loss curve and pictures; then score."""
     folder = writable(options.resume or options.out or (
         f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}"))
-    for name in ("state.pt", "tokenizer.safetensors"):
-        if is_first_process() and not options.resume and (
-                folder / name).exists():
-            raise ValueError(f"{folder / name} is there: go on with --resume "
-                             "(--tokenizer), or choose another --out")
-    tokenizer, net, recipe, about = begin(options)
-    if options.name == "patches" and "tokenizer" not in about:
-        about["tokenizer"] = learn_tokenizer(
-            tokenizer, recipe, options, about,
-            folder / "tokenizer.safetensors")
-    if net is None:
+    started = [folder / "state.pt", folder / "tokenizer.safetensors"]
+    if FIRST and not options.resume and any(map(Path.exists, started)):
+        raise ValueError(f"a run in {folder} is there: go on with --resume")
+    tokenizer, net, recipe, about = begin(options, folder)
+    if options.name == "patches" and options.stage == "tokenizer":
         return
     model = models.ImageModel(tokenizer, net)
     config = {"tokenizer": models.describe(tokenizer)}
@@ -600,18 +573,17 @@ def train(options):
 
     train_set, valid_set = inputs("train", about["shifts"]), inputs("valid")
     about["train_images"] = len(train_set[0])
-    if is_first_process():
+    if FIRST:
         count = sum(part.numel() for part in net.parameters())
         print(f"{options.name}: {about['data']}, {about['train_images']} "
               f"training images, {count:,} parameters, run in {folder}",
               flush=True)
     training.train(
         net, train_set, valid_set, recipe, folder, config, about, learned,
-        lambda history: picture(model, valid_set[0], history, folder,
-                                task.unit),
-        options.log_dir, bool(options.resume), device=options.device,
-        compiled=options.compile, task=task)
-    if is_first_process():
+        lambda history: report(options, model, valid_set[0], history, folder,
+                               task.unit), bool(options.resume),
+        device=options.device, task=task, compiled=options.compile)
+    if FIRST:
         finish(options, folder / "best.safetensors", tokenizer, inputs)
 
 
@@ -619,17 +591,15 @@ def finish(options, path, tokenizer, inputs):
     """Score the best weights and say so in their header."""
     tensors, config, about = weights.load(path)
     if "prior" in config:
-        sets, losses = {"valid": inputs("valid")}, {}
+        sets = {"valid": inputs("valid")}
         with contextlib.suppress(FileNotFoundError):
             sets["test"] = inputs("test")
+        key, losses = "valid_squared_error", {}
         if options.tokens:
-            key = "valid_squared_error"
             losses[key] = weights.load(options.tokens)[2][key]
         elif models.learned(tokenizer):
-            for name in sets:
-                images = read_set(options, tokenizer, name)[0]
-                losses[f"{name}_squared_error"] = measured(
-                    tokenizer, images)[1]["valid_squared_error"]
+            images = read_set(options, tokenizer, "valid")[0]
+            losses[key] = measured(tokenizer, images)[1][key]
         about = models.certify(path, sets, losses, options.device)
     elif config["objective"]["quantized"]:
         about.update(measured(models.load_tokenizer(path)[0],
@@ -638,17 +608,23 @@ def finish(options, path, tokenizer, inputs):
     print(f"{path}: {score(about)}")
 
 
-def picture(model, images, history, folder, unit):
-    """curve.png, and what the network makes of it so far."""
+def report(options, model, images, history, folder, unit):
+    """curve.png, what the network makes of it so far, and --log-dir."""
     from matplotlib.figure import Figure  # no window, nothing to close
 
+    if options.log_dir:
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(options.log_dir) as writer:
+            for name, value in history[-1].items():
+                writer.add_scalar(name, value, len(history))
     axis = Figure(dpi=110).subplots()
     figures.loss_curve(history, unit, axis).savefig(folder / "curve.png")
     if isinstance(model.prior, RateDistortion):
         kind, shown = "frames", torch.cat([
             images[:6], model.reconstruct(images[:6])])
     else:
-        labels = list(range(10)) if model.prior.num_classes else None
+        labels = range(10) if model.prior.num_classes else None
         kind, shown = "samples", model.sample(10, labels)
     save_image(figures.sheet(shown, columns=len(shown) // 2),
                folder / f"{kind}_{history[-1]['epoch']:03}.png")

@@ -69,8 +69,7 @@ def unpack(blob):
         raise ValueError("the file is damaged: its checksum does not match")
     _, version, model, weights, label, shape, total = HEAD.unpack(start)
     if version != 1:
-        raise ValueError(f"the file is of version {version}; this program "
-                         "reads version 1: take a newer one")
+        raise ValueError(f"the file is of version {version}: update pixellab")
     model, label, shape = (
         known[code] if code < len(known) else None for known, code in
         zip(KNOWN, (model, label, shape), strict=True))
@@ -139,8 +138,7 @@ def decode(prior, payload, label, length, token_sum):
         tokens = walk(prior, label, length, coder.decode)
         if checksum(tokens) == token_sum:
             return tokens
-    raise ValueError("the file is whole, but this machine's arithmetic is "
-                     "not that of its maker: decode it there")
+    raise ValueError("its maker had another arithmetic: decode it there")
 
 
 def decoder(payload):

@@ -15,7 +15,6 @@ import http.client
 import json
 import os
 import socket
-import sys
 import tempfile
 import warnings
 import zipfile
@@ -29,7 +28,6 @@ from einops import rearrange
 from PIL import Image
 
 HERE = Path(__file__).parent
-SPLITS = ("train", "valid", "test")
 SUPERTUX_URL = ("https://utexas.box.com/shared/static/"
                 "qubjm5isldqvyimfj9rsmbnvnbezwcv4.zip")
 
@@ -69,9 +67,6 @@ def import_torchvision():
         for name in ("nms", "qnms"):
             library.define(f"{name}(Tensor dets, Tensor scores, float "
                            "iou_threshold) -> Tensor")
-        for name in [*sys.modules]:
-            if name.split(".")[0] == "torchvision":
-                del sys.modules[name]
         import torchvision.datasets
     return torchvision
 
@@ -114,7 +109,7 @@ def mnist(split="train"):
     if split not in splits:
         raise FileNotFoundError(
             f"there is no {split!r} of MNIST here, but {', '.join(splits)}: "
-            "unset PIXELLAB_OFFLINE, put MNIST/raw/*.gz into PIXELLAB_DATA")
+            "put MNIST/raw/*.gz into PIXELLAB_DATA")
     return tuple(part.clone() for part in splits[split])
 
 
@@ -166,8 +161,7 @@ def binarize(images, how, seed=0):
     one, as in Salakhutdinov and Murray, 2008: never compare their bits.)
     """
     if how not in ("threshold", "sampled"):
-        raise ValueError(f"unknown binarisation {how!r}: use 'threshold' "
-                         "or 'sampled'")
+        raise ValueError(f"how is {how!r}: use 'threshold' or 'sampled'")
     generator = torch.Generator().manual_seed(seed)
     white = images >= 128 if how == "threshold" else images / 255 > torch.rand(
         images.shape, dtype=torch.float64, generator=generator)
@@ -220,8 +214,7 @@ def frame_paths(split, place=None):
     paths = sorted(path for path in where.glob(pattern) if
                    path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))
     if not paths:
-        raise FileNotFoundError(f"{where / split} holds no .jpg, .png or "
-                                ".webp: put pictures there")
+        raise FileNotFoundError(f"{where / split} holds no .jpg, .png, .webp")
     return paths
 
 

@@ -78,21 +78,18 @@ def draw_settings(model, settings, labels, seeds):
     What `model.sample(labels=labels, seed=seed)` draws with each of the
     settings (temperature, top_p), for seeds 0, 1, ...
     """
+    def filtered(logits):
+        parts = zip(logits.chunk(len(settings)), settings, strict=True)
+        return torch.cat([sampling.probabilities(part, heat, top_p=top_p)
+                          for part, (heat, top_p) in parts])
+
     uniforms = torch.cat([
         sampling.uniform_numbers(len(labels), model.tokenizer.length, seed)
-        for seed in range(seeds)])
-    device = next(model.prior.parameters()).device
-    classes = model.label_tensor(labels, len(labels)).to(device)
-    state = model.prior.start(classes.repeat(len(settings) * seeds))
-    tokens, previous = [], None
-    for uniform in uniforms.T:
-        logits = model.prior.step(state, previous).cpu().chunk(len(settings))
-        tokens.append(torch.cat([
-            sampling.draw(sampling.probabilities(
-                part, temperature=heat, top_p=top_p), uniform)
-            for part, (heat, top_p) in zip(logits, settings, strict=True)]))
-        previous = tokens[-1].to(device)
-    images = model.tokenizer.decode(torch.stack(tokens, dim=1))
+        for seed in range(seeds)]).repeat(len(settings), 1)
+    classes = model.label_tensor(labels, len(labels))
+    images = model.tokenizer.decode(sampling.sample(
+        model.prior, classes.repeat(len(settings) * seeds), uniforms,
+        rule=filtered))
     return images.unflatten(0, (len(settings), seeds, len(labels)))
 
 
@@ -148,7 +145,7 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
     still = picture(figures.sheet(drawn.transpose(0, 1).flatten(0, 2),
                                   columns=len(top_ps) * len(labels)), alt)
     still += picture(
-        figures.sheet(np.stack(seen), columns=len(seen)),
+        figures.sheet(np.stack(seen), len(seen)),
         "The image that is being guessed, as far as it is known at each of "
         f"{places} places: the next token is orange, the rest blue.")
     still += (f"<p>Samples: from above, {seeds} seeds with temperatures "
@@ -189,16 +186,13 @@ def switches(tokenizer, image, row, column):
     code = tokenizer.encode(image[None])
     place, patch = row * tokenizer.grid[1] + column, tokenizer.row_height
     top, left, side = patch * (row - 1), patch * (column - 1), 3 * patch
-    looks = []
-    for token in range(tokenizer.vocabulary):
-        other = code.clone()
-        other[0, place] = token
-        looks.append(tokenizer.decode(other)[
-            0, top:top + side, left:left + side])
+    options = code.repeat(tokenizer.vocabulary, 1)
+    options[:, place] = torch.arange(tokenizer.vocabulary)
+    looks = tokenizer.decode(options)[:, top:top + side, left:left + side]
     columns = 2 ** ((tokenizer.bits + 1) // 2)
     still = picture(tokenizer.decode(code)[0].numpy(),
                     "The frame as the tokenizer knows it.") + picture(
-        figures.sheet(torch.stack(looks), columns, pad=0),
+        figures.sheet(looks, columns, pad=0),
         "A mosaic of the same small part of the frame, once "
         f"for each of the {tokenizer.vocabulary} codes that its middle patch "
         "could have: in light and dark, in all colours, with edges in all "

@@ -2,7 +2,6 @@
 
 import importlib
 import math
-import re
 import warnings
 from collections import Counter
 
@@ -46,12 +45,11 @@ def load_parts(name_or_path, *parts):
     tensors, config, about = weights.load(name_or_path)
     try:
         return *(restore(tensors, config, part) for part in parts), about
-    except (KeyError, TypeError, ImportError, AttributeError,
+    except (KeyError, TypeError, ValueError, ImportError, AttributeError,
             RuntimeError) as error:
         cause = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"{name_or_path} holds no {' and '.join(parts)} of this version "
-            f"({cause}): use one of {', '.join(NAMES)}") from None
+        raise ValueError(f"{name_or_path} holds no {' and '.join(parts)} "
+                         f"({cause}): use {', '.join(NAMES)}") from None
 
 
 def restore(tensors, config, part):
@@ -73,13 +71,10 @@ def learned(tokenizer):
 def build(floor, config):
     """An object from {"kind": "file.Class", ...constructor arguments}, the
     file one of pixellab.tokenizers or .priors: nothing else is imported."""
-    arguments = dict(config)
-    kind = arguments.pop("kind")
-    if not re.fullmatch(r"[a-z_]+\.[A-Za-z]+", kind):
-        raise KeyError(f"kind {kind!r}")
-    file, name = kind.split(".")
+    file, name = config["kind"].split(".")
     module = importlib.import_module(f"pixellab.{floor}.{file}")
-    return getattr(module, name)(**arguments)
+    return getattr(module, name)(**{
+        key: config[key] for key in config if key != "kind"})
 
 
 def describe(part):
@@ -100,8 +95,7 @@ def certify(path, sets, distortion=None, device=None):
     model = load(path, device)
     about.update(distortion or {})
     for name, (tokens, labels) in sets.items():
-        bits = likelihood.token_bits(model.prior, tokens, labels,
-                                     progress=True).sum(dim=1)
+        bits = likelihood.token_bits(model.prior, tokens, labels).sum(dim=1)
         about[f"{name}_images"] = len(bits)
         mean = bits.mean().item()
         about[f"{name}_bits_per_token"] = mean / model.tokenizer.length
@@ -150,7 +144,6 @@ class ImageModel:
             n = 1 if given is None else len(given)
         if not 1 <= n <= 10_000:
             raise ValueError(f"n is {n}; it must be 1 to 10,000")
-        sampling.check_filters(**filters)
         if (filters.get("top_k") or 0) > self.tokenizer.vocabulary:
             warnings.warn(f"top_k {filters['top_k']} is more than the tokens "
                           "there are: all are kept", stacklevel=3)
@@ -180,13 +173,13 @@ class ImageModel:
         tokens = self.tokenizer.encode(images)
         return tokens[:, :rows * tokens.shape[1] // height]
 
-    def finish(self, *streams, progress=False):
+    def finish(self, *streams):
         """Run streams to their ends: the images."""
         return torch.cat([self.tokenizer.decode(sampling.last(
-            steps, self.tokenizer.length, progress)) for steps in streams])
+            steps, self.tokenizer.length)) for steps in streams])
 
     def sample(self, n=None, labels=None, temperature=1.0, top_k=None,
-               top_p=None, seed=0, best_of=None, progress=False):
+               top_p=None, seed=0, best_of=None):
         """New images, uint8 (N, H, W) or (N, H, W, 3), some at a time.
 
         Filters as `sampling.probabilities` has them. best_of: draw so many
@@ -196,12 +189,10 @@ class ImageModel:
         settings = {"temperature": temperature, "top_k": top_k,
                     "top_p": top_p, "seed": seed}
         if best_of is None:
-            return self.finish(*self.streams(n, labels, **settings),
-                               progress=progress)
+            return self.finish(*self.streams(n, labels, **settings))
         labels = [] if labels is None else list(labels)
         if not labels or None in labels or not self.prior.num_classes:
-            raise ValueError("best_of chooses by class: give each image a "
-                             "label, and take a model that has classes")
+            raise ValueError("best_of chooses by class: it needs all labels")
         labels = self.label_tensor(labels, n or len(labels)).tolist()
         wanted = Counter(labels)
         most = max(wanted.values())
@@ -211,8 +202,7 @@ class ImageModel:
         kept, pool = {}, int(best_of)
         for label, count in wanted.items():
             drawn = self.finish(*self.streams(
-                pool, [label] * pool, first=label * pool, **settings),
-                progress=progress)
+                pool, [label] * pool, first=label * pool, **settings))
             kept[label] = iter(self.rerank(drawn, label, count)[0])
         return torch.stack([next(kept[label]) for label in labels])
 
@@ -230,8 +220,7 @@ class ImageModel:
         best = scores.argsort(descending=True, stable=True)[:int(keep)]
         return torch.as_tensor(images)[best], scores[best]
 
-    def complete(self, images, rows, labels=None, *, progress=False,
-                 **settings):
+    def complete(self, images, rows, labels=None, **settings):
         """Keep the first `rows` rows of each image (their tokens, where the
         tokenizer is lossy) and draw the rest: uint8, as the images.
 
@@ -239,21 +228,19 @@ class ImageModel:
         the image or inside a row of tokens.
         """
         return self.finish(*self.streams(
-            len(images), labels, images=images, rows=rows, **settings),
-            progress=progress)
+            len(images), labels, images=images, rows=rows, **settings))
 
-    def bits(self, images, labels=None, progress=False):
+    def bits(self, images, labels=None):
         """-log2 p(tokens | label): float64 (N,), total bits an image (of its
         tokens, where the tokenizer is lossy); / `dimensions` for bits per
         dimension, times ln 2 for nats."""
-        return self.token_bits(images, labels, progress).sum(dim=1)
+        return self.token_bits(images, labels).sum(dim=1)
 
-    def token_bits(self, images, labels=None, progress=False):
+    def token_bits(self, images, labels=None):
         """The same for each token: float64 (N, T)."""
         tokens = self.tokenizer.encode(images)
-        return likelihood.token_bits(
-            self.prior, tokens, self.label_tensor(labels, len(tokens)),
-            progress=progress)
+        return likelihood.token_bits(self.prior, tokens,
+                                     self.label_tensor(labels, len(tokens)))
 
     def reconstruct(self, images):
         """decode(encode(images)): what tokens can say of the images."""

@@ -13,8 +13,7 @@ from tqdm import tqdm
 def check_filters(temperature=1.0, top_k=None, top_p=None):
     """ValueError, in one line, for a setting that makes no sense."""
     if not 0 <= temperature < float("inf"):  # NaN neither
-        raise ValueError(f"temperature is {temperature}; it must be 0 "
-                         "(greedy) or a positive number")
+        raise ValueError(f"temperature is {temperature}; it must be 0 or more")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k is {top_k}; it must be at least 1")
     if top_p is not None and not 0 < top_p <= 1:
@@ -69,13 +68,15 @@ def uniform_numbers(count, length, seed=0, first=0):
 
 
 @torch.no_grad()
-def stream(prior, labels, uniforms, prompt=None, cached=True, **filters):
+def stream(prior, labels, uniforms, prompt=None, cached=True,
+           rule=probabilities, **filters):
     """Draw token by token; yields the tokens so far, (N, t) for t = 1 .. T.
 
     labels (N,) int64, uniforms (N, T) float64 on the CPU; prompt (N, P)
-    tokens are kept and not drawn; filters as of `probabilities`. Copy what
-    is yielded to keep it. cached=False recomputes everything at each
-    position with the parallel pass: the same tokens, very slowly.
+    tokens are kept and not drawn; filters as of `probabilities`, or of
+    another rule from logits to them. Copy what is yielded to keep it.
+    cached=False recomputes everything at each position with the parallel
+    pass: the same tokens, very slowly.
     """
     device = next(prior.parameters()).device
     labels = labels.to(device)
@@ -90,16 +91,15 @@ def stream(prior, labels, uniforms, prompt=None, cached=True, **filters):
             logits = prior(tokens.to(device), labels)[:, t]
         if t >= known:
             # on the CPU: the same float64 arithmetic wherever the net runs
-            probs = probabilities(logits.cpu(), **filters)
+            probs = rule(logits.cpu(), **filters)
             tokens[:, t] = draw(probs, uniforms[:, t])
         previous = tokens[:, t].to(device)
         yield tokens[:, :t + 1]
 
 
-def last(steps, total, progress=False):
-    """Run a stream to its end; progress=True shows a bar."""
-    for tokens in tqdm(steps, total=total, desc="tokens",
-                       disable=not progress):
+def last(steps, total):
+    """Run a stream to its end, with a bar in a terminal."""
+    for tokens in tqdm(steps, "tokens", total, disable=None):
         pass
     return tokens
 

@@ -39,8 +39,7 @@ def scale(quick="under a minute", colab="minutes", release="hours"):
     name = os.environ.get("PIXELLAB_SCALE") or (
         "quick" if device == "cpu" else "colab")
     if name not in SCALES:
-        raise ValueError(f"PIXELLAB_SCALE is {name!r}; it must be one of "
-                         f"{', '.join(SCALES)}")
+        raise ValueError(f"PIXELLAB_SCALE is {name!r}: use {SCALES}")
     chosen = Scale(name, device)
     print(f"scale: {name}, device: {device}, expected time: "
           f"{chosen.pick(quick, colab, release)}")

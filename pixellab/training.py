@@ -10,7 +10,6 @@ import hashlib
 import json
 import math
 import os
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -48,8 +47,8 @@ class Recipe:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must "
                                  f"lie in {low} to {high}")
         if self.precision not in ("auto", "bf16", "fp32"):
-            raise ValueError(f"precision is {self.precision!r}; it must be "
-                             "auto, bf16 or fp32")
+            raise ValueError(f"precision is {self.precision}: use auto, bf16 "
+                             "or fp32")
 
 
 def loss_in_nats(prior, tokens, labels):
@@ -97,8 +96,8 @@ class Files(torch.utils.data.Dataset):
 
 
 def train(prior, train_set, valid_set, recipe, folder, config, about=None,
-          tokenizer=None, on_epoch=None, log_dir=None, resume=False,
-          progress=True, device=None, compiled=False, task=None):
+          tokenizer=None, on_epoch=None, resume=False, progress=True,
+          device=None, compiled=False, task=None):
     """Train `prior` in place; returns the history: one dict an epoch, with
     "train" and "valid" in bits a token.
 
@@ -122,6 +121,7 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     if device not in (None, accelerator.device.type):
         raise ValueError(f"there is no {device} device here: use cpu")
     first, device = accelerator.is_main_process, accelerator.device
+    progress = progress and first
     check_sizes(len(train_set[0]), recipe, accelerator.num_processes)
     optimizer = torch.optim.Adam(prior.parameters(), lr=recipe.lr)
     net, optimizer = accelerator.prepare(
@@ -138,28 +138,22 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
              "device": str(device), "precision": "bf16" if bf16 else "fp32",
              "processes": accelerator.num_processes,
              "torch": torch.__version__, "pixellab": version("pixellab")}
-    writer = None
-    if first and log_dir:
-        from torch.utils.tensorboard import SummaryWriter
 
-        writer = SummaryWriter(log_dir)
-
-    def save():
+    def save():  # from the first moment on a kill can be resumed
         with weights.atomic(Path(folder) / "state.pt") as path:
             torch.save({"run": run, "prior": prior.state_dict(),
                         "optimizer": optimizer.state_dict(),
                         "tokenizer": tokenizer or {}}, path)
 
     if first and not resume:
-        save()  # from now on, a kill at any time can be resumed
+        save()
     saved_at = time.monotonic()
     started = saved_at - run["seconds"]
 
     for epoch in range(run["epoch"], recipe.epochs):
         steps = len(train_set[0]) // recipe.batch_size
-        bar = tqdm(range(run["step"], steps), total=steps,
-                   initial=run["step"], disable=not (progress and first),
-                   desc=f"epoch {epoch + 1}/{recipe.epochs}")
+        bar = tqdm(range(run["step"], steps), f"epoch {epoch + 1}",
+                   total=steps, initial=run["step"], disable=not progress)
         net.train()
         for step in bar:
             inputs, labels = batch(train_set, recipe, epoch, step,
@@ -180,8 +174,7 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
                 saved_at = time.monotonic()
                 save()
         net.eval()
-        row = {"epoch": epoch + 1,
-               "train": run["loss"] / steps / task.scale,
+        row = {"epoch": epoch + 1, "train": run["loss"] / steps / task.scale,
                **task.score(prior, *valid_set),
                "lr": optimizer.param_groups[0]["lr"]}
         if not math.isfinite(row["train"] + row["valid"]):
@@ -197,10 +190,6 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         if progress:
             print(f"epoch {row['epoch']}: train {row['train']:.5g}, "
                   f"validation {row['valid']:.5g} {task.unit}", flush=True)
-        if writer:
-            for name in row:
-                writer.add_scalar(name, row[name], row["epoch"])
-            writer.flush()
         if on_epoch:
             on_epoch(run["history"])
     accelerator.wait_for_everyone()
@@ -217,9 +206,8 @@ def check_sizes(images, recipe, processes=1):
     if not processes <= recipe.batch_size <= images or (
             recipe.batch_size % processes):
         raise ValueError(
-            f"batch_size is {recipe.batch_size}; it must be a multiple of "
-            f"the processes ({processes}), and there are only {images} "
-            "training images")
+            f"batch_size {recipe.batch_size} is no multiple of {processes} "
+            f"processes, or there are only {images} training images")
 
 
 def batch(data, recipe, epoch, step, null, accelerator):
@@ -289,11 +277,7 @@ def load_state(folder):
     path = Path(folder) / "state.pt"
     if not path.exists():
         raise FileNotFoundError(f"nothing to resume: {path} does not exist")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f"{path} is damaged "
-                         f"({str(error).splitlines()[0]})") from None
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def resumed(run, folder, prior, optimizer):

@@ -39,9 +39,8 @@ def find(name_or_path):
     for path in (FOLDER / f"{name_or_path}.safetensors", Path(name_or_path)):
         if path.is_file():
             return path
-    raise FileNotFoundError(
-        f"no model {str(name_or_path)!r}: use one of {', '.join(names())}, "
-        "or the path of a .safetensors file")
+    raise FileNotFoundError(f"no model {str(name_or_path)!r}, no such file: "
+                            f"use one of {', '.join(names())}")
 
 
 def digest(tensors):

@@ -50,11 +50,6 @@ def test_what_is_no_digit_is_refused(bad):
         classify.prepare(bad)
 
 
-def test_other_weights_are_refused():
-    with pytest.raises(ValueError, match="use one of judge, reranker"):
-        classify.load("pixelcnn")
-
-
 def test_patches_come_from_the_codebook():
     images = random_digits()
     codebook = train_readers.some_patches(images, count=50)

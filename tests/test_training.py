@@ -129,14 +129,6 @@ def noise(count):
     return torch.randint(2, (count, 16)), torch.arange(count) % 2
 
 
-def test_a_damaged_state_is_named(tmp_path):
-    run(tmp_path, epochs=1)
-    state = tmp_path / "state.pt"
-    state.write_bytes(state.read_bytes()[:3000])
-    with pytest.raises(ValueError, match="state.pt is damaged"):
-        run(tmp_path, epochs=2, resume=True)
-
-
 def test_a_loss_that_explodes_is_said_so(tmp_path):
     with pytest.raises(ValueError, match="lower --lr"):
         run(tmp_path, lr=1e30, epochs=2)

@@ -101,9 +101,6 @@ class GPT(nn.Module):
                  heads=5, window=2, embedding=32, dropout=0.0,
                  num_classes=10):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"width {width} must be a multiple of the "
-                             f"{heads} heads")
         self.config = {
             "vocabulary": vocabulary, "grid": list(grid), "width": width,
             "layers": layers, "heads": heads, "window": window,

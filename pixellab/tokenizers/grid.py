@@ -27,18 +27,17 @@ class Grid:
                 or tuple(images.shape[1:]) not in self.shapes:
             allowed = " or ".join(f"(N, {', '.join(map(str, shape))})"
                                   for shape in self.shapes)
-            raise ValueError(f"images are {images.dtype} of shape "
-                             f"{tuple(images.shape)}; they must be uint8 "
-                             f"{allowed}, N at least 1: resize them first")
+            raise ValueError(
+                f"images are {images.dtype} {tuple(images.shape)}; they must "
+                f"be uint8 {allowed}, N at least 1: resize them first")
         return self.tokens_of(images)
 
     def decode(self, tokens):
         """The way back. ValueError for what cannot be such tokens."""
         tokens = torch.as_tensor(tokens)
         if tokens.is_floating_point() or tokens.shape[1:] != (self.length,):
-            raise ValueError(f"tokens are {tokens.dtype} of shape "
-                             f"{tuple(tokens.shape)}; they must be whole "
-                             f"numbers of shape (N, {self.length})")
+            raise ValueError(f"tokens are {tokens.dtype} {tuple(tokens.shape)}"
+                             f"; they must be whole, (N, {self.length})")
         if ((tokens < 0) | (tokens >= self.vocabulary)).any():
             raise ValueError(f"tokens must lie in 0 to {self.vocabulary - 1}")
         return self.images_of(tokens)

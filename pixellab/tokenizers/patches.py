@@ -26,8 +26,7 @@ class Patches(Grid, nn.Module):
     def __init__(self, patch=4, codebook_size=1024, height=28, width=28):
         super().__init__()
         if codebook_size not in range(2, 2**16 + 1):
-            raise ValueError(f"codebook_size is {codebook_size}; it must be "
-                             "2 to 65,536")
+            raise ValueError(f"codebook_size {codebook_size}: use 2 to 65536")
         self.config = {"patch": patch, "codebook_size": codebook_size,
                        "height": height, "width": width}
         self.lay_out(codebook_size, divided(height, width, patch),
@@ -51,7 +50,7 @@ class Patches(Grid, nn.Module):
         return rearrange(self.codebook[tokens],
                          "n (r c) p q -> n (r p) (c q)", r=self.grid[0])
 
-    def fit(self, images, seed=0, progress=False):
+    def fit(self, images, seed=0):
         """Learn the codebook from images uint8 (N, height, width).
 
         Three passes of mini-batch k-means (Sculley, 2010) over the different
@@ -63,17 +62,15 @@ class Patches(Grid, nn.Module):
 
         patches, counts = distinct(self.cut(images).flatten(0, 1).numpy())
         if len(patches) < self.vocabulary:
-            raise ValueError(
-                f"codebook_size is {self.vocabulary}, but these images have "
-                f"only {len(patches)} different patches: use fewer entries "
-                "or more images")
+            raise ValueError(f"there are {len(patches)} different patches: "
+                             "use more images, or fewer entries")
         kmeans = MiniBatchKMeans(self.vocabulary, n_init=1, random_state=seed,
                                  reassignment_ratio=0, compute_labels=False)
         generator = np.random.default_rng(seed)
         order = torch.from_numpy(np.concatenate([
             generator.permutation(len(patches)) for _ in range(3)]))
-        for batch in tqdm(order.split(max(BATCH, self.vocabulary)),
-                          desc="k-means", disable=not progress):
+        for batch in tqdm(order.split(max(BATCH, self.vocabulary)), "k-means",
+                          disable=None):
             kmeans.partial_fit(patches[batch].astype(np.float32),
                                sample_weight=counts[batch].astype(np.float32))
         patches, counts = torch.from_numpy(patches), torch.from_numpy(counts)

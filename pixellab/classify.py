@@ -52,8 +52,7 @@ def prepare(images):
     (N, 1, 28, 28), 0 to 1, resized (bilinear)."""
     images = torch.as_tensor(images)
     if images.dtype != torch.uint8 or images.ndim != 3 or not len(images):
-        raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; "
-                         "they must be uint8 (N, H, W) with N at least 1")
+        raise ValueError("digits must be uint8 (N, H, W), N at least 1")
     return F.interpolate(images[:, None].float() / 255, (28, 28),
                          mode="bilinear")
 

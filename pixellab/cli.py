@@ -119,16 +119,16 @@ JOBS = {  # what each takes
     "train patches --stage tokenizer":
         "name --stage --patch --codebook-size --limit --seed --out",
     "train patches --stage prior": PRIOR + " --stage --dropout --tokenizer",
+    "train --resume": RUN + FOLDER + " --tokens",
     "train bsq --stage autoencoder": SIGNS,
     "train bsq --stage tokenizer": SIGNS + " --rate-weight",
     "train bsq --stage prior": BEGIN + FOLDER + " --stage --dropout --width "
                                "--layers --tokenizer --tokens"}
-RESUMED = RUN + FOLDER + " --tokens"
 DECIDED = {  # what is settled where another flag is given
     "--weights": "--width --layers --dropout --patch --codebook-size --bits"
                  " --tokenizer",
     "--tokenizer": "--patch --codebook-size",
-    "--tokens": "--tokenizer", "--resume": ""}
+    "--tokens": "--tokenizer"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -164,13 +164,11 @@ def check_flags(options):
     job += (f" --stage {options.stage}" if "--stage" in flags else
             " --best-of" * ("--best-of" in flags))
     if "--resume" in flags:
-        allowed = set(RESUMED.split())
-    elif job in JOBS:
-        allowed = set(JOBS[job].split())
-    else:
+        job = "train --resume"
+    if job not in JOBS:
         jobs = [one for one in JOBS if one.startswith(options.command)]
         raise ValueError(f"there is no `{job}`: use one of {', '.join(jobs)}")
-    job = f"`{job}`"
+    allowed, job = set(JOBS[job].split()), f"`{job}`"
     for flag in flags & DECIDED.keys():
         job += f" with {flag}"
         allowed -= set(DECIDED[flag].split())
@@ -454,8 +452,7 @@ def tokenize(options):
                  {"tokenizer": models.describe(tokenizer)},
                  {**about.get("tokenizer", about), "data": source(options),
                   "mirrored": options.mirror, **scores})
-    print(f"{len(codes)} training and {len(valid)} validation frames in "
-          f"{out}")
+    print(f"{len(codes)} and {len(valid)} frames in {out}")
 
 
 def source(options):
@@ -484,6 +481,8 @@ def begin(options, folder):
     if options.resume:
         state = training.load_state(options.resume)
         run, config = state["run"], state["run"]["config"]
+        if run["about"]["name"] != options.name:
+            raise ValueError(f"{options.resume} is no {options.name}")
         tokenizer = models.restore({**state["prior"], **state["tokenizer"]},
                                    config, "tokenizer")
         if "prior" in config:
@@ -505,9 +504,8 @@ def begin(options, folder):
             history = learn_tokenizer(tokenizer, recipe, options, about,
                                       folder / "tokenizer.safetensors")
     if options.tokens:
-        made_by = load_tokenizer(options.tokens, "bsq")[0]
-        if weights.digest(models.learned(made_by)) != weights.digest(
-                models.learned(tokenizer)):
+        theirs = models.learned(load_tokenizer(options.tokens, "bsq")[0])
+        if weights.digest(theirs) != weights.digest(models.learned(tokenizer)):
             raise ValueError(f"--tokens are of another tokenizer than {path}")
     if options.weights:
         about["started_from"] = history
@@ -529,7 +527,7 @@ def learn_tokenizer(tokenizer, recipe, options, about, path):
     """Fit a codebook, write it (one process does), return its history."""
     images = read_set(options, tokenizer, "train")[0]
     if options.stage != "tokenizer":
-        training.check_sizes(len(images), recipe)  # before the long work
+        training.check_sizes(len(images), recipe.batch_size)  # in time
     started = time.monotonic()
     tokenizer.fit(images, recipe.seed)
     about = {"name": about["name"], "data": about["data"],
@@ -575,9 +573,8 @@ def train(options):
     about["train_images"] = len(train_set[0])
     if FIRST:
         count = sum(part.numel() for part in net.parameters())
-        print(f"{options.name}: {about['data']}, {about['train_images']} "
-              f"training images, {count:,} parameters, run in {folder}",
-              flush=True)
+        print(f"{options.name}: {about['data']}, {count:,} parameters, run in "
+              f"{folder}", flush=True)
     training.train(
         net, train_set, valid_set, recipe, folder, config, about, learned,
         lambda history: report(options, model, valid_set[0], history, folder,

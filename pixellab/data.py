@@ -175,9 +175,8 @@ def binarized_mnist(split="train"):
     """
     path = folder() / "binarized_mnist" / f"binarized_mnist_{split}.npy"
     if offline() or not path.exists():
-        raise FileNotFoundError(
-            "static-binarised MNIST has no download: put binarized_mnist/*.npy"
-            " into PIXELLAB_DATA, or use binarize(images, 'sampled')")
+        raise FileNotFoundError("put binarized_mnist/*.npy into PIXELLAB_DATA"
+                                ", or use binarize(images, 'sampled')")
     bits = np.unpackbits(np.load(path), axis=1)[:, :784]
     return torch.from_numpy(bits.reshape(-1, 28, 28)) * 255
 

@@ -197,8 +197,7 @@ class ImageModel:
         wanted = Counter(labels)
         most = max(wanted.values())
         if best_of not in range(most, 10_001):
-            raise ValueError(f"best_of is {best_of!r}; it must be whole, from "
-                             f"{most}, the images of one class, to 10,000")
+            raise ValueError(f"best_of is {best_of!r}: use {most} to 10,000")
         kept, pool = {}, int(best_of)
         for label, count in wanted.items():
             drawn = self.finish(*self.streams(

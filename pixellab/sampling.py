@@ -10,16 +10,6 @@ import torch
 from tqdm import tqdm
 
 
-def check_filters(temperature=1.0, top_k=None, top_p=None):
-    """ValueError, in one line, for a setting that makes no sense."""
-    if not 0 <= temperature < float("inf"):  # NaN neither
-        raise ValueError(f"temperature is {temperature}; it must be 0 or more")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}; it must be at least 1")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p is {top_p}; it must lie in (0, 1]")
-
-
 def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     """Filtered next-token distribution, float64, same shape as logits.
 
@@ -28,7 +18,12 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     most likely tokens whose cumulative probability reaches p, at least one
     (Holtzman et al., 2020). What is left is normalised.
     """
-    check_filters(temperature, top_k, top_p)
+    if not 0 <= temperature < float("inf"):  # NaN neither
+        raise ValueError(f"temperature is {temperature}; it must be 0 or more")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}; it must be at least 1")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p is {top_p}; it must lie in (0, 1]")
     logits = logits.double()
     if not logits.isfinite().all():
         raise ValueError("the logits are not finite: damaged weights?")

@@ -8,8 +8,6 @@ which was killed and resumed ends with the weights of one that was not.
 import functools
 import hashlib
 import json
-import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -47,8 +45,7 @@ class Recipe:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must "
                                  f"lie in {low} to {high}")
         if self.precision not in ("auto", "bf16", "fp32"):
-            raise ValueError(f"precision is {self.precision}: use auto, bf16 "
-                             "or fp32")
+            raise ValueError(f"precision {self.precision}: auto, bf16 or fp32")
 
 
 def loss_in_nats(prior, tokens, labels):
@@ -122,7 +119,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         raise ValueError(f"there is no {device} device here: use cpu")
     first, device = accelerator.is_main_process, accelerator.device
     progress = progress and first
-    check_sizes(len(train_set[0]), recipe, accelerator.num_processes)
+    check_sizes(len(train_set[0]), recipe.batch_size,
+                accelerator.num_processes)
     optimizer = torch.optim.Adam(prior.parameters(), lr=recipe.lr)
     net, optimizer = accelerator.prepare(
         torch.compile(prior) if compiled else prior, optimizer)
@@ -177,7 +175,7 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         row = {"epoch": epoch + 1, "train": run["loss"] / steps / task.scale,
                **task.score(prior, *valid_set),
                "lr": optimizer.param_groups[0]["lr"]}
-        if not math.isfinite(row["train"] + row["valid"]):
+        if not np.isfinite(row["train"] + row["valid"]):
             raise ValueError("the loss is not finite: lower --lr")
         run["history"].append(row)
         run.update(epoch=epoch + 1, step=0, loss=0.0,
@@ -202,12 +200,10 @@ def rate(recipe, step, steps_per_epoch):
     return recipe.lr * rise * recipe.gamma ** (step / steps_per_epoch)
 
 
-def check_sizes(images, recipe, processes=1):
-    if not processes <= recipe.batch_size <= images or (
-            recipe.batch_size % processes):
-        raise ValueError(
-            f"batch_size {recipe.batch_size} is no multiple of {processes} "
-            f"processes, or there are only {images} training images")
+def check_sizes(images, size, processes=1):
+    if not processes <= size <= images or size % processes:
+        raise ValueError(f"batch_size {size} is no multiple of {processes} "
+                         f"processes, or only {images} training images exist")
 
 
 def batch(data, recipe, epoch, step, null, accelerator):
@@ -249,8 +245,8 @@ def fingerprint(inputs):
     """16 hex digits: the SHA-256 of the training tokens (or uint8 pictures),
     or of the names and sizes of their files."""
     if isinstance(inputs, Files):
-        content = repr([(Path(path).name, os.path.getsize(path))
-                        for path in inputs.paths]).encode()
+        content = repr([(path.name, path.stat().st_size) for path in
+                        map(Path, inputs.paths)]).encode()
     else:
         if inputs.dtype != torch.uint8:
             inputs = inputs.to(torch.int16)
@@ -274,10 +270,8 @@ def save_weights(folder, run, tensors, about, name):
 
 def load_state(folder):
     """What state.pt holds: {"run", "prior", "optimizer", "tokenizer"}."""
-    path = Path(folder) / "state.pt"
-    if not path.exists():
-        raise FileNotFoundError(f"nothing to resume: {path} does not exist")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return torch.load(Path(folder) / "state.pt", map_location="cpu",
+                      weights_only=True)
 
 
 def resumed(run, folder, prior, optimizer):
@@ -287,9 +281,8 @@ def resumed(run, folder, prior, optimizer):
                       **one["recipe"]} for one in (saved["run"], run))
     for name in set(after) - {"epochs", "save_minutes"}:
         if before[name] != after[name]:
-            raise ValueError(
-                f"{name} was {before[name]} when this run began and is "
-                f"{after[name]} now: use the same, or start anew")
+            raise ValueError(f"{name} was {before[name]} and is {after[name]} "
+                             "now: resume with the same")
     prior.load_state_dict(saved["prior"])
     optimizer.load_state_dict(saved["optimizer"])
     return {**saved["run"], "recipe": run["recipe"]}

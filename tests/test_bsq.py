@@ -93,7 +93,7 @@ def test_rows_and_columns_are_where_they_should_be():
 
 
 @pytest.mark.parametrize("settings, hint", [
-    ({"patch": 7}, "must divide 100 and 150"), ({"bits": 0}, "1 to 15"),
+    ({"patch": 7}, "must divide the sides"), ({"bits": 0}, "1 to 15"),
     ({"bits": 16}, "1 to 15")])
 def test_settings_that_make_no_sense(settings, hint):
     with pytest.raises(ValueError, match=hint):

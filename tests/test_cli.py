@@ -106,7 +106,7 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["sample", "pixelcnn-binary", "--targets", "1"], "no labels"),
     (["complete", "pixelcnn", "nowhere.png", "--rows", "3"], "nowhere.png"),
     (["train", "pixelcnn", "--epochs", "0"], "epochs"),
-    (["train", "pixelcnn", "--resume", "nowhere"], "nothing to resume")])
+    (["train", "pixelcnn", "--resume", "nowhere"], "state.pt")])
 def test_bad_input_is_one_line_and_exit_code_2(
         capsys, tmp_path, monkeypatch, sample_data, words, hint):
     monkeypatch.chdir(tmp_path)

@@ -127,7 +127,7 @@ def test_a_data_set_is_a_text_file(tmp_path, capsys, sample_data):
 
 
 @pytest.mark.parametrize("place, words", [
-    (".", "is a folder"), ("taken/x.txt", "taken")])
+    (".", "a new file"), ("taken/x.txt", "taken")])
 def test_a_bad_place_is_told_at_once(tmp_path, capsys, sample_data,
                                      monkeypatch, place, words):
     monkeypatch.chdir(tmp_path)
@@ -189,7 +189,7 @@ def test_best_of_draws_one_pool_a_class(symbols):
 
 
 @pytest.mark.parametrize("labels, best_of, words", [
-    ([3] * 9, 8, "from 9, the images"), (None, 8, "label"),
+    ([3] * 9, 8, "use 9 to"), (None, 8, "label"),
     ([None], 8, "label"), ([3, 10], 8, "label 10"), ([3.7], 8, "label 3.7"),
     ([3], 0, "best_of is 0"), ([3], 2.5, "best_of is 2.5"),
     ([3], "8", "best_of is '8'"), ([3], float("nan"), "nan"),
@@ -229,11 +229,11 @@ def test_the_best_as_pictures(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("name, words, message", [
-    ("symbols", ["--keep", "3"], "--best-of"),
+    ("symbols", ["--keep", "3"], "--keep is not for"),
     ("symbols", ["--best-of", "4", "--keep", "5"], "best_of is 4"),
     ("symbols", ["--best-of", "9", "--targets", "11"], "label 11"),
     ("symbols", ["--best-of", "9", "--temperature", "nan"], "temperature"),
-    ("symbols", ["--best-of", "4", "--count", "5"], "--keep"),
+    ("symbols", ["--best-of", "4", "--count", "5"], "--count is not"),
     ("symbols", ["--best-of", "4", "--gif"], "--gif"),
     ("judge", [], "holds no"),
     ("pixelcnn-binary", ["--best-of", "9"], "chooses by class")])

@@ -113,7 +113,7 @@ def test_resume_wants_the_same_recipe(tmp_path):
     run(tmp_path, epochs=1)
     with pytest.raises(ValueError, match="lr was 0.01"):
         run(tmp_path, epochs=2, lr=1e-3, resume=True)
-    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+    with pytest.raises(FileNotFoundError, match="state.pt"):
         run(tmp_path / "elsewhere", resume=True)
 
 

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
+from pixellab.tokenizers.grid import arguments
+
 ONEDNN = (torch.backends.mkldnn.is_available()
           and hasattr(torch.ops.mkldnn, "_linear_pointwise"))
 
@@ -101,11 +103,7 @@ class GPT(nn.Module):
                  heads=5, window=2, embedding=32, dropout=0.0,
                  num_classes=10):
         super().__init__()
-        self.config = {
-            "vocabulary": vocabulary, "grid": list(grid), "width": width,
-            "layers": layers, "heads": heads, "window": window,
-            "embedding": embedding, "dropout": dropout,
-            "num_classes": num_classes}
+        self.config = arguments(locals())
         self.vocabulary, self.grid = vocabulary, grid
         self.num_classes = num_classes
         back = neighbours(grid[1], window)

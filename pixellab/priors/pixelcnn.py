@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
+from pixellab.tokenizers.grid import arguments
+
 
 class MaskedConv2d(nn.Conv2d):
     """Convolution over pixels at or before the present one, in raster order.
@@ -96,10 +98,7 @@ class PixelCNN(nn.Module):
         if width % channels or head % channels:
             raise ValueError(f"width {width} and head {head} must be "
                              f"multiples of the {channels} colour channels")
-        self.config = {
-            "levels": levels, "size": list(size), "channels": channels,
-            "width": width, "dilations": list(dilations), "head": head,
-            "num_classes": num_classes}
+        self.config = arguments(locals())
         self.levels, self.size, self.channels = levels, size, channels
         self.num_classes = num_classes
         self.first_vertical = MaskedConv2d(channels, width, up=2, left=3,

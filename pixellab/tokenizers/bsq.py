@@ -14,7 +14,7 @@ from torch import nn
 
 from pixellab.priors.pixelcnn import MaskedConv2d
 from pixellab.scale import exactly
-from pixellab.tokenizers.grid import Grid, divided
+from pixellab.tokenizers.grid import Grid, arguments, divided
 
 
 class BSQ(Grid, nn.Module):
@@ -33,10 +33,7 @@ class BSQ(Grid, nn.Module):
         super().__init__()
         if bits not in range(1, 16):
             raise ValueError(f"bits is {bits}; it must be 1 to 15")
-        self.config = {"patch": patch, "bits": bits, "height": height,
-                       "width": width, "features": features,
-                       "encoder_blocks": encoder_blocks,
-                       "decoder_blocks": decoder_blocks}
+        self.config = arguments(locals())
         self.lay_out(2 ** bits, divided(height, width, patch),
                      (height, width, 3))
         self.bits = bits
@@ -134,9 +131,7 @@ class RateDistortion(nn.Module):
     def __init__(self, tokenizer, rate_weight=1.2e-4, entropy_weight=1e-4,
                  quantized=True):
         super().__init__()
-        self.config = {"rate_weight": rate_weight,
-                       "entropy_weight": entropy_weight,
-                       "quantized": quantized}
+        self.config = arguments(locals())
         self.tokenizer, bits = tokenizer, tokenizer.bits
         self.rate = nn.Sequential(
             MaskedConv2d(bits, 12 * bits, 2, 2, 2, mask="A", channels=bits),

@@ -25,11 +25,9 @@ class Grid:
             images = torch.from_numpy(np.array(images))
         if images.dtype != torch.uint8 or images.numel() == 0 \
                 or tuple(images.shape[1:]) not in self.shapes:
-            allowed = " or ".join(f"(N, {', '.join(map(str, shape))})"
-                                  for shape in self.shapes)
             raise ValueError(
                 f"images are {images.dtype} {tuple(images.shape)}; they must "
-                f"be uint8 {allowed}, N at least 1: resize them first")
+                f"be uint8, some, of {self.shapes}: resize them first")
         return self.tokens_of(images)
 
     def decode(self, tokens):
@@ -54,6 +52,12 @@ def divided(height, width, patch):
     """(rows, columns) of square patches; ValueError for what is left over."""
     fits = [p for p in range(1, 17) if height % p == 0 == width % p]
     if patch not in fits:
-        raise ValueError(f"patch is {patch}; it must divide {height} and "
-                         f"{width}: use one of {fits}")
+        raise ValueError(f"patch is {patch}; it must divide the sides: {fits}")
     return height // patch, width // patch
+
+
+def arguments(names):
+    """The locals() of a constructor as the config that rebuilds a part."""
+    return {name: list(value) if isinstance(value, tuple) else value
+            for name, value in names.items()
+            if name not in ("self", "__class__", "tokenizer")}

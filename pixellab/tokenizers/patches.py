@@ -6,7 +6,7 @@ from einops import rearrange
 from torch import nn
 from tqdm import tqdm
 
-from pixellab.tokenizers.grid import Grid, divided
+from pixellab.tokenizers.grid import Grid, arguments, divided
 
 BATCH = 8192  # different patches a step of k-means
 
@@ -27,8 +27,7 @@ class Patches(Grid, nn.Module):
         super().__init__()
         if codebook_size not in range(2, 2**16 + 1):
             raise ValueError(f"codebook_size {codebook_size}: use 2 to 65536")
-        self.config = {"patch": patch, "codebook_size": codebook_size,
-                       "height": height, "width": width}
+        self.config = arguments(locals())
         self.lay_out(codebook_size, divided(height, width, patch),
                      (height, width))
         self.register_buffer("codebook", torch.zeros(
@@ -62,7 +61,7 @@ class Patches(Grid, nn.Module):
 
         patches, counts = distinct(self.cut(images).flatten(0, 1).numpy())
         if len(patches) < self.vocabulary:
-            raise ValueError(f"there are {len(patches)} different patches: "
+            raise ValueError(f"only {len(patches)} different patches: "
                              "use more images, or fewer entries")
         kmeans = MiniBatchKMeans(self.vocabulary, n_init=1, random_state=seed,
                                  reassignment_ratio=0, compute_labels=False)

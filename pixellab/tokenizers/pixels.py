@@ -1,6 +1,6 @@
 """The simplest tokenizer: a pixel is a token."""
 
-from pixellab.tokenizers.grid import Grid
+from pixellab.tokenizers.grid import Grid, arguments
 
 
 class Pixels(Grid):
@@ -15,8 +15,7 @@ class Pixels(Grid):
     """
 
     def __init__(self, levels=256, height=28, width=28, channels=1):
-        self.config = {"levels": levels, "height": height, "width": width,
-                       "channels": channels}
+        self.config = arguments(locals())
         self.step = 255 / (levels - 1)  # brightness from level to level
         colours = () if channels == 1 else (channels,)
         self.lay_out(levels, (height, width * channels),

@@ -8,7 +8,6 @@ from PIL import Image
 from pixellab.tokenizers.grid import Grid
 
 FIRST = 58  # the alphabet: 64 characters from ":" to "y"
-ALPHABET = "".join(chr(FIRST + token) for token in range(64))
 WEIGHT = torch.tensor([32, 16, 8, 4, 2, 1])
 
 
@@ -39,7 +38,7 @@ class Symbols(Grid):
 
     def to_text(self, tokens, label):
         """Tokens (150,) of a digit 0 to 9 -> its class, the symbols, ")"."""
-        symbols = "".join(ALPHABET[token] for token in tokens.tolist())
+        symbols = "".join(chr(FIRST + token) for token in tokens.tolist())
         return f"{label}{symbols})"
 
 

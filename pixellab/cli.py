@@ -31,8 +31,7 @@ def main(arguments=None):
         print(f"pixellab: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\npixellab: interrupted (train: go on with --resume FOLDER)",
-              file=sys.stderr)
+        print("\npixellab: interrupted (--resume goes on)", file=sys.stderr)
         return 130
     return 0
 
@@ -166,7 +165,7 @@ def check_flags(options):
     if "--resume" in flags:
         job = "train --resume"
     if job not in JOBS:
-        jobs = [one for one in JOBS if one.startswith(options.command)]
+        jobs = [one for one in JOBS if one.startswith(job)] or JOBS
         raise ValueError(f"there is no `{job}`: use one of {', '.join(jobs)}")
     allowed, job = set(JOBS[job].split()), f"`{job}`"
     for flag in flags & DECIDED.keys():
@@ -317,9 +316,7 @@ def results(options, ending):
 
 # --------------------------------------------------- tokenize and train
 
-# Whether this process writes and prints: what the launchers set tells it,
-# since Accelerate may not be asked before it knows its device.
-FIRST = os.environ.get("RANK", "0") == "0"
+FIRST = os.environ.get("RANK", "0") == "0"  # set by what starts processes
 
 
 def static_mnist(split):
@@ -371,11 +368,8 @@ def new_prior(options, tokenizer):
 
 
 def read_set(options, tokenizer, split, in_tokens=False, shifts=0):
-    """(inputs, labels or None) of a split: pictures, or their tokens.
-
-    Those in files are read, resized and encoded when they are needed.
-    FileNotFoundError where there is no such set.
-    """
+    """(pictures or tokens, labels or None) of a split; those in files are
+    read when they are needed. FileNotFoundError where there is none."""
     labels = None
     if options.tokens:
         stored = weights.load(options.tokens)[0]
@@ -386,7 +380,7 @@ def read_set(options, tokenizer, split, in_tokens=False, shifts=0):
         inputs = data.frame_paths(split, options.images)
     else:
         inputs, labels = SYSTEMS[options.name][1](split)
-    # validation digits are sorted by class: take them evenly spaced
+    # validation digits are sorted by class: take them evenly
     count = options.limit or len(inputs)
     every = 1 if split == "train" else max(1, len(inputs) // count)
     chosen = slice(0, count * every, every)
@@ -473,10 +467,7 @@ def load_tokenizer(path, name):
 
 
 def begin(options, folder):
-    """(tokenizer, network, recipe, what is known), new or of --resume.
-
-    The network is a prior or a RateDistortion.
-    """
+    """(tokenizer, prior or RateDistortion, recipe, what is known)."""
     recipe = given(options, *(field.name for field in RECIPE.values()))
     if options.resume:
         state = training.load_state(options.resume)

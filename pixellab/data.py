@@ -52,11 +52,8 @@ def offline():
 
 @functools.lru_cache
 def import_torchvision():
-    """torchvision, also where its compiled part does not fit this torch.
-
-    Built for CUDA it has no operators beside a CPU-only torch, and its Python
-    part fails, which needs two: data sets only want them declared.
-    """
+    """torchvision, also where it was built for another torch: its Python part
+    then misses two operators, which data sets only want declared."""
     try:
         import torchvision.datasets
     except RuntimeError as error:
@@ -73,10 +70,8 @@ def import_torchvision():
 
 @functools.lru_cache
 def available(fetch, place, offline):
-    """Whether the folder `place` is there, or was downloaded; else a warning.
-
-    fetch(datasets, temporary) returns the folder that becomes `place`.
-    """
+    """Whether the folder `place` is there, or was downloaded: it is what
+    fetch(datasets, temporary) returns. Else a warning."""
     if place.exists() and not offline:
         return True
     reason, patience = "PIXELLAB_OFFLINE is set", socket.getdefaulttimeout()
@@ -156,9 +151,9 @@ def binarize(images, how, seed=0):
     """Grey digits to black and white: uint8 images of 0 and 255.
 
     how="threshold": white where the grey is at least 128; how="sampled":
-    white with probability grey / 255, by `seed`. (Drawn once it is a static
-    set, as Larochelle and Murray's of 2011; drawn anew each epoch a dynamic
-    one, as in Salakhutdinov and Murray, 2008: never compare their bits.)
+    white with probability grey / 255, by `seed`. (Drawn once: static, as in
+    Larochelle and Murray, 2011; drawn anew each epoch: dynamic, as in
+    Salakhutdinov and Murray, 2008. Never compare their bits.)
     """
     if how not in ("threshold", "sampled"):
         raise ValueError(f"how is {how!r}: use 'threshold' or 'sampled'")
@@ -169,10 +164,8 @@ def binarize(images, how, seed=0):
 
 
 def binarized_mnist(split="train"):
-    """Static-binarised MNIST: uint8 (N, 28, 28) of 0 and 255, no labels.
-
-    Its own split of 50,000 / 10,000 / 10,000; FileNotFoundError without it.
-    """
+    """Static-binarised MNIST: uint8 (N, 28, 28) of 0 and 255, no labels, its
+    own split of 50,000 / 10,000 / 10,000; FileNotFoundError without it."""
     path = folder() / "binarized_mnist" / f"binarized_mnist_{split}.npy"
     if offline() or not path.exists():
         raise FileNotFoundError("put binarized_mnist/*.npy into PIXELLAB_DATA"
@@ -194,11 +187,8 @@ def shifted(images, labels, reach):
 
 
 def supertux(split="train", limit=None):
-    """SuperTuxKart frames: uint8 (N, 100, 150, 3); split "train" or "valid".
-
-    `limit` keeps the first so many. Offline: frames rendered for this
-    project (48 and 24, of other tracks in each; see frames/NOTICE).
-    """
+    """The first `limit` SuperTuxKart frames, uint8 (N, 100, 150, 3), "train"
+    or "valid"; offline 48 or 24 of other tracks (see frames/NOTICE)."""
     paths = frame_paths(split)
     print(f"SuperTuxKart: {len(paths)} {split} frames")
     return torch.stack([torch.from_numpy(read_image(path))

@@ -27,20 +27,15 @@ LIKELIEST = 12         # tokens with a bar of their own
 
 
 def script(*modules):
-    """The modules of pixellab/js, in this order, as the text of one script.
-
-    A page in a folder may not load modules by address, so they stand in it:
-    the imports between them fall away.
-    """
+    """The modules of pixellab/js as the text of one script: a page in a
+    folder may not load modules, so the imports between them fall away."""
     text = "\n".join((FILES / f"{name}.js").read_text() for name in modules)
     return re.sub(r"^import .*\n|^export ", "", text, flags=re.M)
 
 
 def explorer(kind, still, data, *modules):
-    """A figure that the script of that kind brings to life.
-
-    still: HTML, what is seen without it; data: what the script is given.
-    """
+    """A figure: `still` is its HTML without a script, `data` what the script
+    of that kind is given."""
     from IPython.display import HTML
 
     data = json.dumps(data).replace("</", "<\\/")
@@ -73,11 +68,9 @@ def picture(blob, alt, scale=1):
 
 
 def draw_settings(model, settings, labels, seeds):
-    """uint8 (settings, seeds, labels, H, W[, 3]), drawn in one batch.
-
-    What `model.sample(labels=labels, seed=seed)` draws with each of the
-    settings (temperature, top_p), for seeds 0, 1, ...
-    """
+    """What `model.sample(labels=labels, seed=seed)` draws with each of the
+    settings (temperature, top_p) and seeds 0, 1, ..., in one batch: uint8
+    (settings, seeds, labels, H, W[, 3])."""
     def filtered(logits):
         parts = zip(logits.chunk(len(settings)), settings, strict=True)
         return torch.cat([sampling.probabilities(part, heat, top_p=top_p)
@@ -94,11 +87,8 @@ def draw_settings(model, settings, labels, seeds):
 
 
 def guesses(model, image, label, places):
-    """What the model says at some places of an image: (picture, dict) each.
-
-    Of each of `places` equal stretches of its tokens: where the model is least
-    certain, or by turns half as uncertain (in nats).
-    """
+    """What the model says at one place in each of `places` equal stretches of
+    an image, least certain or, by turns, half so: (picture, dict)."""
     tokenizer = model.tokenizer
     tokens = tokenizer.encode(image[None])
     labels = model.label_tensor(None if label is None else [label], 1)
@@ -135,8 +125,7 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
 
     Images of `labels` from `seeds` seeds at each pair of (rising) temperature
     and top_p; alt describes them. And what the model says at some `places` of
-    one image (H, W[, 3]) with that label: the reader's browser filters the
-    logits as `sampling.probabilities` does (with top_ks, if there are any).
+    one image (H, W[, 3]) with that label: its logits, filtered in the browser.
     """
     pairs = [(heat, top_p) for heat in temperatures for top_p in top_ps]
     drawn = draw_settings(model, pairs, labels, seeds)
@@ -161,9 +150,9 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
 def rates(files, limits, start=0):
     """A rate-distortion slider, from bytes to pictures: HTML.
 
-    files: {format: [(size, mean squared error, image file as bytes), ...]};
-    one that is no better than a smaller one is left out. limits: the stops of
-    the slider, in bytes, number `start` the first to be shown.
+    files: {format: [(size, mean squared error, image file as bytes), ...]},
+    of which better ones than the smaller are shown; limits: the slider's
+    stops, in bytes, number `start` the first.
     """
     still = ""
     for name, versions in files.items():
@@ -213,10 +202,8 @@ def symbols(tokenizer, tokens):
 
 
 def codebook(tokenizer, image, shares):
-    """Entries of a `Patches` to put into an image uint8 (H, W): HTML.
-
-    shares: how often each entry is used, adding up to 1.
-    """
+    """Entries of a `Patches`, used in these shares, to put into an image uint8
+    (H, W): HTML."""
     still = picture(
         figures.sheet(tokenizer.codebook, 32, pad=1, background=128),
         f"The {tokenizer.vocabulary} entries of the codebook, in rows of 32, "

@@ -38,10 +38,8 @@ def sheet(images, columns=10, pad=2, scale=1, background=255):
 
 
 def grid(images, columns=10, titles=(), row_titles=(), size=0.7):
-    """Images (N, H, W[, 3]) in rows of `columns`, as a matplotlib figure.
-
-    titles: one a column; row_titles: one a row; size: inches an image.
-    """
+    """Images (N, H, W[, 3]) in rows of `columns`, as a matplotlib figure;
+    size: inches an image."""
     import matplotlib.pyplot as plt
 
     images = to_array(images)
@@ -88,9 +86,7 @@ def filmstrip(pictures):
 
 def gif(path, pictures, milliseconds=60, hold=1500):
     """Write frames (F, H, W, 3) as a GIF, `hold` milliseconds for the last.
-
-    Viewers do not honour frames shorter than 20 ms: ValueError.
-    """
+    ValueError below 20 milliseconds, which viewers do not honour."""
     if milliseconds < 20:
         raise ValueError(f"milliseconds is {milliseconds}; viewers need at "
                          "least 20: draw several pixels a frame instead")

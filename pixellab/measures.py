@@ -6,10 +6,8 @@ import torch
 
 
 def mean_squared_error(images, shown):
-    """Of each image, brightness on the scale 0 to 1: float64 (N,).
-
-    Both uint8 (N, H, W[, 3]), else ValueError.
-    """
+    """Of each image, brightness on the scale 0 to 1: float64 (N,). Both are
+    uint8 (N, H, W[, 3]), else ValueError."""
     images, shown = torch.as_tensor(images), torch.as_tensor(shown)
     if images.shape != shown.shape or not (
             images.dtype == shown.dtype == torch.uint8):
@@ -19,10 +17,8 @@ def mean_squared_error(images, shown):
 
 
 def psnr(error):
-    """Peak signal-to-noise ratio in decibels of a mean squared error.
-
-    Of many images: of the mean of their errors, not the mean of their ratios.
-    """
+    """Peak signal-to-noise ratio in decibels of a mean squared error (of many
+    images: of the mean of their errors)."""
     return math.inf if error == 0 else -10 * math.log10(error)
 
 

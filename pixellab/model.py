@@ -24,9 +24,8 @@ def models():
 def load(name_or_path, device=None):
     """The model of that name, or in that weight file, ready to use.
 
-    device: "cpu", "cuda", "mps"; None takes the fastest that is here.
-    FileNotFoundError for an unknown name, ValueError for a damaged file or
-    a device that is not here.
+    device: "cpu", "cuda", "mps"; None takes the fastest that is here, and
+    ValueError tells of one that is not.
     """
     device = device or devices()[0]
     if device not in devices():
@@ -84,12 +83,11 @@ def describe(part):
 
 
 def certify(path, sets, distortion=None, device=None):
-    """Score the stored weights and write what was measured into the header.
+    """Score the stored weights and write the scores into their header.
 
     sets: {"valid": (tokens, labels), "test": ...}. Adds the bits a token of
-    each, the bits of 64 validation images (to check a copy of the weights in
-    seconds), the test's nats an image unless the tokenizer is lossy, and what
-    the dict `distortion` holds.
+    each, the bits of 64 validation images (a check in seconds), the test's
+    nats an image where nothing is lost, and the dict `distortion`.
     """
     tensors, config, about = weights.load(path)
     model = load(path, device)
@@ -112,8 +110,8 @@ def certify(path, sets, distortion=None, device=None):
 class ImageModel:
     """A tokenizer (images <-> tokens) and a prior p(token | earlier, label).
 
-    Images are uint8, (N, H, W) or (N, H, W, 3). Labels are integers; None
-    stands for "no label" and may be mixed with others in one batch.
+    Images are uint8 (N, H, W[, 3]). Labels are integers; None stands for "no
+    label" and may be mixed with others in one batch.
     """
 
     def __init__(self, tokenizer, prior, provenance=None):
@@ -156,11 +154,9 @@ class ImageModel:
         return [sampling.stream(self.prior, *one, **filters) for one in parts]
 
     def stream(self, n=None, labels=None, **settings):
-        """Draw, yielding the tokens so far (N, t) after each token.
-
-        n: by default one image a label; images, rows: as `complete`; seed,
-        temperature, top_k, top_p: as `sample`; first: whose random numbers.
-        """
+        """Draw, yielding the tokens so far (N, t) after each token: settings
+        as of `sample`, images and rows of `complete`, the `first` stream of
+        random numbers."""
         return self.streams(n, labels, part=10_000, **settings)[0]
 
     def prompt(self, images, rows):
@@ -180,11 +176,10 @@ class ImageModel:
 
     def sample(self, n=None, labels=None, temperature=1.0, top_k=None,
                top_p=None, seed=0, best_of=None):
-        """New images, uint8 (N, H, W) or (N, H, W, 3), some at a time.
+        """New images, uint8 (N, H, W[, 3]), one a label if n is not given.
 
-        Filters as `sampling.probabilities` has them. best_of: draw so many
-        digits of each class among the labels, return those that `rerank`
-        likes best.
+        Filters as of `sampling.probabilities`. best_of: draw so many digits of
+        each class among the labels, return those that `rerank` likes best.
         """
         settings = {"temperature": temperature, "top_k": top_k,
                     "top_p": top_p, "seed": seed}
@@ -206,11 +201,9 @@ class ImageModel:
         return torch.stack([next(kept[label]) for label in labels])
 
     def rerank(self, images, label, keep):
-        """The `keep` digits that the reranker takes most surely for `label`.
-
-        images uint8 (N, H, W) -> (images (keep, H, W), scores (keep,)), best
-        first; a score is the label's probability at temperature 0.8.
-        """
+        """The `keep` digits that the reranker takes most surely for `label`:
+        (images (keep, H, W), their probabilities at temperature 0.8 (keep,)),
+        best first."""
         if keep not in range(1, len(images) + 1) or label not in range(10):
             raise ValueError(f"keep is {keep} and label {label}; they must be "
                              f"1 to {len(images)}, and 0 to 9")
@@ -220,19 +213,15 @@ class ImageModel:
         return torch.as_tensor(images)[best], scores[best]
 
     def complete(self, images, rows, labels=None, **settings):
-        """Keep the first `rows` rows of each image (their tokens, where the
-        tokenizer is lossy) and draw the rest: uint8, as the images.
-
-        settings: seed and filters, as of `sample`. ValueError for rows beyond
-        the image or inside a row of tokens.
-        """
+        """Keep the first `rows` rows of each image (as their tokens show them)
+        and draw the rest, by settings as of `sample`. ValueError for rows
+        beyond the image or inside a row of tokens."""
         return self.finish(*self.streams(
             len(images), labels, images=images, rows=rows, **settings))
 
     def bits(self, images, labels=None):
-        """-log2 p(tokens | label): float64 (N,), total bits an image (of its
-        tokens, where the tokenizer is lossy); / `dimensions` for bits per
-        dimension, times ln 2 for nats."""
+        """-log2 p(tokens | label): float64 (N,), bits an image; divided by
+        `dimensions` bits per dimension, times ln 2 nats."""
         return self.token_bits(images, labels).sum(dim=1)
 
     def token_bits(self, images, labels=None):
@@ -260,11 +249,9 @@ class ImageModel:
         return codec.pack(header, tokens, payload)
 
     def decompress(self, blob):
-        """The image in a file of `compress`: uint8 (H, W[, 3]).
-
-        ValueError, never a wrong image: for a foreign or damaged file, for
-        other weights, and where this machine's arithmetic differs.
-        """
+        """The image in a file of `compress`: uint8 (H, W[, 3]). ValueError,
+        never a wrong image, for a foreign or damaged file, other weights, and
+        a machine that computes differently."""
         header, token_sum, payload = codec.unpack(bytes(blob))
         if header.weights != self.fingerprint():
             raise ValueError(f"the file was made by {header.model or 'other'} "

@@ -30,11 +30,8 @@ def devices():
 
 
 def scale(quick="under a minute", colab="minutes", release="hours"):
-    """Read the dial, say what the chapter will cost (in words), return it.
-
-    The dial is the environment variable PIXELLAB_SCALE. Without it: "colab"
-    where there is a GPU, else "quick". ValueError for an unknown scale.
-    """
+    """Read the dial PIXELLAB_SCALE (without it: "colab" where there is a GPU,
+    else "quick"), say what the chapter will cost (in words), return it."""
     device = devices()[0]
     name = os.environ.get("PIXELLAB_SCALE") or (
         "quick" if device == "cpu" else "colab")

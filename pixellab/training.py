@@ -62,8 +62,7 @@ def bits_a_token(prior, tokens, labels):
 @dataclass
 class Task:
     """What a run lowers: `loss` of (net, inputs, labels) for a batch, and
-    `score` of the same for a whole set: a dict, the loss under "valid".
-    """
+    `score` of the same for a whole set: a dict, the loss under "valid"."""
 
     loss: Callable = loss_in_nats
     score: Callable = bits_a_token
@@ -73,11 +72,8 @@ class Task:
 
 
 class Files(torch.utils.data.Dataset):
-    """Pictures, or their tokens, that stay in files until a batch needs them.
-
-    files[chosen], for a slice or int64 (B,), is `read` of each of these
-    paths, as one tensor (B, ...). Nothing is kept.
-    """
+    """Pictures, or their tokens, that stay in files until a batch needs them:
+    files[slice or int64 (B,)] is `read` of each path, a tensor (B, ...)."""
 
     def __init__(self, paths, read):
         self.paths, self.read = np.array(paths, dtype=object), read
@@ -101,15 +97,13 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     train_set, valid_set: (tokens int64 (N, T) or `Files`, labels int64
     (N,)). Another network and other inputs come with a `task` of their own.
     `folder` receives best.safetensors (lowest validation bits),
-    last.safetensors, state.pt (to resume) and history.json, each written
-    atomically. `config` and `about` (what is known of the data) go into
-    their headers, `tokenizer` (the tensors that it learned) beside the
-    prior's. on_epoch(history) is called after each epoch, on the first
-    process. compiled=True compiles first: a minute, for long runs on a GPU.
+    last.safetensors, state.pt (to resume) and history.json. `config` and
+    `about` (what is known of the data) go into their headers, `tokenizer`
+    (the tensors that it learned) beside the prior's. on_epoch(history) is
+    called after each epoch, on the first process.
 
     ValueError for a batch larger than the data, a loss that is not finite,
-    or a resumed run with other data or another recipe; FileNotFoundError
-    when there is nothing to resume.
+    or a resumed run with other data or another recipe.
     """
     from accelerate import Accelerator
 
@@ -207,10 +201,7 @@ def check_sizes(images, size, processes=1):
 
 
 def batch(data, recipe, epoch, step, null, accelerator):
-    """This process's share of one batch, a function of (epoch, step).
-
-    (inputs (b, ...), labels int64 (b,)), b = batch_size / processes.
-    """
+    """This process's share of a batch: (inputs (b, ...), labels (b,))."""
     inputs, labels = data
     order = shuffled(len(inputs), recipe.seed, epoch)
     chosen = order[step * recipe.batch_size:][:recipe.batch_size]
@@ -242,8 +233,8 @@ def seeded(*numbers):
 
 
 def fingerprint(inputs):
-    """16 hex digits: the SHA-256 of the training tokens (or uint8 pictures),
-    or of the names and sizes of their files."""
+    """16 hex digits of a SHA-256: of the inputs, or of their files' names and
+    sizes."""
     if isinstance(inputs, Files):
         content = repr([(path.name, path.stat().st_size) for path in
                         map(Path, inputs.paths)]).encode()

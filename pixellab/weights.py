@@ -53,11 +53,9 @@ def digest(tensors):
 
 
 def save(path, tensors, config, provenance):
-    """Write atomically: float tensors as float16, the rest as they are.
-
-    Where the provenance says {"stored_as": "int8"}, float matrices become
-    int8, with one float32 scale a row in "NAME.scale".
-    """
+    """Write float tensors as float16, the rest as they are. Where the
+    provenance says {"stored_as": "int8"}, float matrices become int8, with
+    one float32 scale a row in "NAME.scale"."""
     stored, eight = {}, provenance.get("stored_as") == "int8"
     for key, value in tensors.items():
         value = value.detach().cpu().contiguous()
@@ -73,10 +71,8 @@ def save(path, tensors, config, provenance):
 
 
 def load(name_or_path):
-    """(tensors in float32, config, provenance) of a weight file.
-
-    FileNotFoundError for an unknown name, ValueError for a damaged file.
-    """
+    """(tensors in float32, config, provenance) of a weight file; ValueError
+    for a damaged one."""
     path = find(name_or_path)
     try:
         with safetensors.safe_open(path, "pt") as file:

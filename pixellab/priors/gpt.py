@@ -185,11 +185,8 @@ class GPT(nn.Module):
 
 
 def neighbours(columns, window):
-    """How many places back each token lies that the input is told of.
-
-    At the edges the window goes on in the next row: known tokens all the
-    same, and the row and column tell the network where it is.
-    """
+    """How many places back each token lies that the input is told of. (At the
+    edges the window goes on in the next row: known tokens all the same.)"""
     if window is None:
         return [1]
     square = [up * columns + left for up in range(window + 1)

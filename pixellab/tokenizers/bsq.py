@@ -64,10 +64,8 @@ class BSQ(Grid, nn.Module):
                          p=self.row_height, q=self.row_height)
 
     def to_tokens(self, u):
-        """Signs (N, bits, rows, columns) -> tokens (N, T): bit i counts 2^i.
-
-        Sums of powers, not shifts of bits: those are wrong on some GPUs.
-        """
+        """Signs (N, bits, rows, columns) -> tokens (N, T): bit i counts 2^i,
+        by sums, since shifts are wrong on some GPUs."""
         return ((u > 0).flatten(2) * self.powers).sum(dim=1)
 
     def to_corners(self, tokens):

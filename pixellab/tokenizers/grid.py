@@ -17,10 +17,8 @@ class Grid:
         self.row_height = self.shape[0] // grid[0]  # image rows a token row
 
     def encode(self, images):
-        """uint8 (N, *shape) -> tokens int64 (N, length).
-
-        ValueError for another type or size, or an empty batch.
-        """
+        """uint8 (N, *shape) -> tokens int64 (N, length); ValueError for
+        another type or size, or an empty batch."""
         if not torch.is_tensor(images):
             images = torch.from_numpy(np.array(images))
         if images.dtype != torch.uint8 or images.numel() == 0 \

@@ -81,10 +81,8 @@ class Patches(Grid, nn.Module):
 
 
 def nearest(patches, codebook):
-    """Index of the nearest entry: uint8 (N, D), (K, D) -> int64 (N,).
-
-    |x - c|^2 is smallest where x.c - |c|^2 / 2 is largest.
-    """
+    """Index of the nearest entry, uint8 (N, D), (K, D) -> int64 (N,):
+    |x - c|^2 is smallest where x.c - |c|^2 / 2 is largest."""
     codebook = codebook.float()
     half = codebook.square().sum(dim=1) / 2
     return torch.from_numpy(np.concatenate([

@@ -11,9 +11,9 @@ NATS_PER_BIT = math.log(2)
 
 @torch.no_grad()
 def token_bits(prior, tokens, labels, batch_size=50):
-    """-log2 p(token | earlier tokens, label): tokens int64 (N, T), labels int64
-    (N,) -> bits float64 (N, T) on the CPU. Sums over dim 1 are bits an image,
-    times ln 2 nats."""
+    """-log2 p(token | earlier tokens, label): tokens int64 (N, T), labels
+    int64 (N,) -> bits float64 (N, T) on the CPU. Sums over dim 1 are bits an
+    image, times ln 2 nats."""
     device, costs = next(prior.parameters()).device, []
     for start in tqdm(range(0, len(tokens), batch_size), "bits", disable=None):
         part = slice(start, start + batch_size)

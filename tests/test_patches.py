@@ -163,13 +163,13 @@ def test_counting_the_different_patches():
 
 @pytest.mark.parametrize("patch", [0, 3, 5, 28, 29])
 def test_a_patch_that_does_not_divide(patch):
-    with pytest.raises(ValueError, match=r"use one of \[1, 2, 4, 7, 14\]"):
+    with pytest.raises(ValueError, match=r"sides: \[1, 2, 4, 7, 14\]"):
         Patches(patch)
 
 
 def test_bad_calls_are_one_clear_error(digits):
     for size in (1, 10**9):
-        with pytest.raises(ValueError, match="2 to 65,536"):
+        with pytest.raises(ValueError, match="2 to 65536"):
             Patches(4, size)
     with pytest.raises(ValueError, match="only 12 different patches"):
         Patches(4, 13, 8, 8).fit(some_images(3))

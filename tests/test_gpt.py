@@ -177,11 +177,6 @@ def test_neighbours_are_the_tokens_within_the_window():
     assert neighbours(4, 2) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
 
 
-def test_the_width_is_shared_among_the_heads():
-    with pytest.raises(ValueError, match="multiple of the 5 heads"):
-        GPT(width=12, heads=5)
-
-
 @pytest.mark.parametrize("grid", [(1, 1), (1, 7), (7, 1), (2, 2)])
 def test_grids_of_any_shape(grid):
     torch.manual_seed(0)

@@ -1,7 +1,8 @@
-"""The scoreboard: its runner and its arithmetic."""
+"""The scoreboard: its arithmetic, its runner, and what is stored."""
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ from pixellab.tokenizers.pixels import Pixels
 from pixellab.tokenizers.symbols import Symbols
 
 ROOT = Path(__file__).parent.parent
+STORED = json.loads(runner.RESULTS.read_text())
 
 
 @pytest.fixture(autouse=True)
@@ -252,6 +254,16 @@ def test_diversity_is_the_distance_to_the_nearest_of_the_class():
         (1 + 1 + 2 + 0.2 + 0.2) / 5)
 
 
+def test_chapter_1_is_counted_as_it_glues():
+    """The stored numbers, and those of the chapter's own cells."""
+    glued = dict(re.findall(r"(bpp_\d) = ([\d.]+)", (
+        ROOT / "chapters/01_bits.ipynb").read_text()))
+    for name, key in (("uniform", "bpp_0"), ("independent", "bpp_1"),
+                      ("counting", "bpp_4")):
+        found = STORED["bits"]["results"][f"{name} valid"]
+        assert f"{found['bits_per_dimension']:.2f}" == glued[key]
+
+
 def test_only_what_is_named_of_a_chapter_is_run(tmp_path):
     path = tmp_path / "chapter.py"
     path.write_text("A, B = 1, 2\nraise SystemExit\ndef f():\n"
@@ -305,3 +317,44 @@ def test_spread_is_the_distance_to_the_nearest():
     images[2] = 255        # 15 pixels from the second
     assert reranking.spread(images).item() == pytest.approx(
         (1 + 1 + 15 ** 0.5) / 3)
+
+
+# ------------------------------------------------------------ what is stored
+
+def test_stored_results_say_where_they_come_from():
+    assert set(STORED) == set(runner.NAMES)
+    for name, entry in STORED.items():
+        assert entry["run"]["command"] == f"python -m benchmarks {name}"
+        assert set(runner.circumstances(name)) <= set(entry["run"])
+
+
+def test_stored_bits_are_those_of_the_shipped_weights():
+    for name in bits.MODELS:
+        model = load(name, device="cpu")
+        found = STORED["bits"]["results"][f"{name} valid"]
+        expected = (model.provenance["valid_bits_per_token"]
+                    * model.tokenizer.length)
+        assert found["bits_per_image"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_patches_keep_what_they_promise():
+    """What chapter 5 and the README say of them, from the stored runs."""
+    found = {name: entry["results"] for name, entry in STORED.items()}
+    points = found["rate_distortion"]["points"]
+    for patch in (2, 4, 7):
+        curve = [point for point in points if point["patch"] == patch]
+        assert len(curve) >= 4
+        for key in ("codebook_size", "psnr", "entropy", "cross_entropy"):
+            assert [p[key] for p in curve] == sorted(p[key] for p in curve)
+    assert any(point["psnr"] >= 23 and point["cross_entropy"] <= 105
+               for point in points)
+    assert all(point["cross_entropy"] <= 0.75 * point["entropy"]
+               for point in points)
+    shipped = found["bits"]["patches valid"]
+    assert shipped["psnr"] >= 25 and shipped["bits_per_image"] <= 105
+    assert found["samples"]["patches"]["agreement"] >= 0.9
+    seconds = {name: row["cached_seconds"] for name, row in
+               found["speed"]["sampling"].items()}
+    assert seconds["gpt"] >= 8 * seconds["patches"]
+    assert found["codebook_speed"]["fit_seconds"] <= 60
+    assert found["digit_rates"]["patches_and_webp"]["share_of_webp"] <= 0.2

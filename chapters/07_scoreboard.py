@@ -320,7 +320,7 @@ pl.glue("score_label_bits", f"{label_bits:.4f}")
 # {glue:text}`score_label_bits` bits a pixel at most, for any good model
 # ({ref}`ex-label`). And ours had one core for an hour or two. The transformers
 # of the first two rows had far more, and are far ahead. The gap is there to be
-# closed by whoever has a GPU for a night.
+# closed by whoever has a GPU for a night; {doc}`../book/scaling` says how.
 
 # %% mystnb={"image": {"alt": "Dots on a logarithmic axis of bits a pixel, one line each, falling from uniform at 8 by independent pixels and counting to pixelcnn, gpt and gpt-live below 1, in blue. Three grey dots of published models: one near the GPT, two further to the left."}}
 published = {"PixelCNN of a course": 0.808, "linear attention": 0.644,
@@ -434,8 +434,8 @@ for name, model in [*list(models.items())[:4], ("pixelcnn-binary", binary)]:
 # %% [markdown]
 # The mean over {glue:text}`score_lossless_digits` digits, 100 of each class,
 # each in a file of its own, with all headers; and all of them in one archive:
-# one header, and one long number for all digits and their labels. The rivals
-# get the same pixels, with their strongest settings. (`python -m benchmarks
+# one header, and one long number for all digits and their labels, written 100
+# digits at a time. The rivals get the same pixels, with their strongest settings. (`python -m benchmarks
 # lossless`. A fresh process read our archives again. Theirs hold no labels.)
 
 # %% tags=["remove-cell"]
@@ -462,6 +462,13 @@ pl.glue("score_best_together_bytes",
 pl.glue("score_pays", f"{pays['gpt']:,.0f}")
 pl.glue("score_pays_live", f"{pays['gpt-live']:,.0f}")
 
+# %% tags=["remove-cell"]
+trips = pl.data.benchmark("round_trips").values()
+pl.glue("score_trips", f"{sum(trip['images'] for trip in trips):,}")
+pl.glue("score_trip_failures", sum(trip["failures"] for trip in trips))
+pl.glue("score_damaged", f"{sum(trip['damaged'] for trip in trips):,}")
+pl.glue("score_refused", f"{sum(trip['refused'] for trip in trips):,}")
+
 # %% tags=["hide-input"]
 lines = {name: [alone.get(name, {}).get("bytes"),
                 archives.get(name, {}).get("bytes_per_digit")]
@@ -475,8 +482,9 @@ table(["bytes a digit", "a file each", "one archive"],
 assert saved > 0 and saved_together > 0
 for name in ("pixelcnn", "gpt"):  # the archive is what the model promised
     whole = archives[name]
-    parts = 8 * 17 + whole["label_bits"] + whole["cross_entropy_bits"]
-    assert 0.999 * parts < 8 * whole["bytes"] < 1.01 * parts
+    promised = (8 * whole["header_bytes"] + whole["label_bits"]
+                + whole["cross_entropy_bits"])
+    assert 0.999 * promised < 8 * whole["bytes"] < 1.01 * promised
 
 # %% [markdown]
 # `gpt` needs {glue:text}`score_gpt_file` bytes for a digit where the best
@@ -491,6 +499,12 @@ for name in ("pixelcnn", "gpt"):  # the archive is what the model promised
 # {glue:text}`score_pays_live`. MNIST has 70,000. For a drawer of pictures take
 # a format that everybody has; for a warehouse of them, and for learning where
 # the bits are, a model.
+#
+# And do files come back? Of {glue:text}`score_trips` images, written by all
+# five systems and read by other processes, {glue:text}`score_trip_failures`
+# came back different. Of {glue:text}`score_damaged` files that were cut,
+# flipped, mixed up or made of noise, {glue:text}`score_refused` were refused
+# (`python -m benchmarks round_trips`).
 #
 # ### Something lost
 #
@@ -659,8 +673,9 @@ pl.glue("score_judge_patches",
 # A system that drew the same good 7 each time would have 100 %. So compare not
 # digits but *crowds*. The judge sees 96 features in a digit; a crowd is a
 # cloud of points in 96 dimensions. Describe each cloud by its mean $\mu$ and
-# its covariance $\Sigma$, as if it were Gaussian. The **Fréchet distance**
-# {cite}`dowson1982,heusel2017` of two such clouds is
+# its covariance $\Sigma$, as if it were Gaussian. The **Fréchet distance** of
+# two such clouds {cite}`dowson1982,heusel2017` (its square, as everybody gives
+# it) is
 #
 # $$
 # d = |\mu_1 - \mu_2|^2 + \operatorname{tr}\left(\Sigma_1 + \Sigma_2
@@ -886,9 +901,9 @@ plt.show()
 
 # %% mystnb={"image": {"alt": "A logarithmic axis of seconds a picture, one line for each system: a blue dot for the cached sampler and, to its right, a grey dot for recomputing, with a thin line between. The line is longest for pixelcnn and short for patches, whose blue dot lies furthest to the left."}}
 ready = [name for name in NAMES if name in drawing]
-cached = [seconds[name] for name in ready]
-anew = [drawing[name]["recomputing_seconds"] / drawing[name]["few"]
-        for name in ready]
+cached, anew = ([drawing[name][key] / drawing[name]["few"]
+                 for name in ready]
+                for key in ("few_cached_seconds", "recomputing_seconds"))
 figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
 places = np.arange(len(ready))[::-1]
 axis.hlines(places, cached, anew, color="#d0d7de")
@@ -928,7 +943,9 @@ pl.glue("score_pixelcnn_times", f"{times_faster['pixelcnn']:.0f}")
 pl.glue("score_patches_times", f"{times_faster['patches']:.0f}")
 
 # %% [markdown]
-# 64 digits take {glue:text}`score_gpt_seconds` seconds from `gpt` and
+# (Each dot pair is about the same few pictures, drawn in one batch: the same
+# ones, token for token.) 64 digits take {glue:text}`score_gpt_seconds` seconds
+# from `gpt` and
 # {glue:text}`score_quickest_seconds` from {glue:text}`score_quickest`: fewer
 # tokens, fewer steps. The cache matters most where it is most needed:
 # {glue:text}`score_pixelcnn_times` times for the 784 places of `pixelcnn`,
@@ -1008,13 +1025,15 @@ closest = min(DIGITS, key=lambda name: samples[name]["frechet_ratio"])
 # %% tags=["hide-input"]
 advice = [
     ["grey digits, every pixel, few bytes", exact,
-     f"{alone[exact]['bytes']:.0f} bytes a file where {best_alone} needs "
+     f"{alone[exact]['bytes']:.0f} bytes a file, {best_alone} needs "
      f"{alone[best_alone]['bytes']:.0f}; but "
      f"{files[exact]['decode_seconds']:.1f} s to read one"],
     ["the same for thousands of digits", f"{exact}, one archive",
      f"{archives[exact]['bytes_per_digit']:.0f} bytes a digit, "
      f"{best_together} {archives[best_together]['bytes_per_digit']:.0f}; "
-     f"pays after {1e6 * about[exact]['megabytes'] / saved_together:,.0f}"],
+     f"pays after {1e6 * about[exact]['megabytes'] / saved_together:,.0f}; "
+     f"{archives[exact]['decode_seconds'] / lossless['digits']:.2f} s to "
+     "read one"],
     ["digits, a small error allowed", "patches",
      f"{file_bytes['patches']:.0f} bytes at {errors['patches']:.1f} dB, "
      f"{needed['patches'][1]} needs {needed['patches'][0]:.0f}"],
@@ -1056,7 +1075,7 @@ table(["if you want", "take", "because"], advice, words=3)
 #
 # | what is missing | why | what it would take |
 # |---|---|---|
-# | large photographs | 784 or 600 tokens; a photograph of a million pixels in our patches has 40,000, and attention looks from each at all before it | a tokenizer with larger patches and an adversarial loss {cite}`esser2021`, far more data and many GPUs {cite}`chen2020` |
+# | large photographs | 784 or 600 tokens; a photograph of a million pixels in our patches has 40,000, and attention looks from each at all before it | a tokenizer with larger patches and an adversarial loss {cite}`esser2021`, far more data and many GPUs {cite}`chen2020`; {doc}`../book/scaling` counts them |
 # | a picture for a sentence | our only question is a label, 0 to 9 | text as the first tokens, and hundreds of millions of captioned pictures {cite}`ramesh2021` |
 # | all tokens at once | one step a token | models that fill in many tokens a step {cite}`chang2022`, or go from coarse to fine {cite}`tian2024` |
 # | diffusion | it draws in another order, from noise, and is the usual choice for photographs today; its likelihoods are among the best as well | another book: {cite}`ho2020`, {cite}`kingma2021` |

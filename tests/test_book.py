@@ -86,6 +86,16 @@ def test_every_icon_is_drawn(book, pages):
                        for name in icon.get("class", [])), (path.name, icon)
 
 
+def test_tables_that_cells_make_are_tables(book, pages):
+    page = pages[book / "chapters" / "07_scoreboard.html"]
+    tables = page.select("div.cell_output table")
+    assert len(tables) > 7
+    for table in tables:
+        assert len({len(row.find_all(["th", "td"]))
+                    for row in table.find_all("tr")}) == 1
+    assert not re.search(r"\| *:?---", page.get_text())
+
+
 def test_mathematics_only_where_it_is_needed(pages):
     for path, page in pages.items():
         scripts = [script for script in page.find_all("script", src=True)

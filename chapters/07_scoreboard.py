@@ -66,7 +66,7 @@ models = {name: pl.load(name, "cpu") for name in NAMES}
 # %% [markdown]
 # First a look, so that the numbers have faces. Real digits above; below, what
 # four of the systems draw when they are asked for 0 to 9, at temperature 1 and
-# without any filter. (The frames of `bsq` are in chapter 6.)
+# without any filter. (The frames of `bsq` are in {doc}`chapter 6 <06_bsq>`.)
 
 # %% mystnb={"image": {"alt": "Five rows of ten digits, 0 to 9. The first row is real. Below it pixelcnn, gpt, symbols and patches: most of their digits can be read, some cannot; those of symbols are black and white, those of patches have small steps in their strokes."}}
 rows = [torch.stack([x_valid[y_valid == digit][7] for digit in range(10)])]
@@ -222,17 +222,17 @@ table(["", *NAMES], [
 # one number in four units. Do our stored numbers agree with each other?
 
 # %%
-def in_all_units(bits_a_dimension, dimensions=784):
+def in_all_units(bits_per_dimension, dimensions=784):
     """The price of an image in each unit in use."""
-    bits_in_all = bits_a_dimension * dimensions
-    return {"bits a dimension": bits_a_dimension, "bits": bits_in_all,
+    bits_in_all = bits_per_dimension * dimensions
+    return {"bits per dimension": bits_per_dimension, "bits": bits_in_all,
             "nats": bits_in_all * math.log(2), "bytes": bits_in_all / 8}
 
 
 test = bits["gpt test"]
 units = in_all_units(test["bits_per_image"] / 784)
 assert math.isclose(units["nats"], test["nats_per_image"], rel_tol=1e-4)
-assert math.isclose(units["bits a dimension"], test["bits_per_dimension"],
+assert math.isclose(units["bits per dimension"], test["bits_per_dimension"],
                     rel_tol=1e-3)
 print(", ".join(f"{value:.4g} {unit}" for unit, value in units.items()))
 
@@ -255,8 +255,8 @@ for name in ("pixelcnn", "gpt-live"):
 # ### Grey digits
 #
 # One data set (MNIST, 256 levels), one unit (bits a pixel), one table. The
-# three models of chapter 1, which count, stand above the networks. Nothing was
-# chosen by the test digits.
+# three models of {doc}`chapter 1 <01_bits>`, which count, stand above the
+# networks. Nothing was chosen by the test digits.
 
 # %% tags=["hide-input"]
 LADDER = {"uniform": "uniform", "independent": "independent pixels",
@@ -433,10 +433,11 @@ for name, model in [*list(models.items())[:4], ("pixelcnn-binary", binary)]:
 
 # %% [markdown]
 # The mean over {glue:text}`score_lossless_digits` digits, 100 of each class,
-# each in a file of its own, with all headers; and, by `gpt`, all in one archive:
-# one header, and one long number for all digits and their labels, written 100
-# digits at a time. The rivals get the same pixels, with their strongest settings. (`python -m benchmarks
-# lossless`. A fresh process read our archive again. Theirs hold no labels.)
+# each in a file of its own, with all headers; and, by `gpt`, all in one
+# archive: one header, and one long number for all digits and their labels,
+# written 100 digits at a time. The rivals get the same pixels, with their
+# strongest settings. (`python -m benchmarks lossless`. A fresh process read
+# our archive again. Theirs hold no labels.)
 
 # %% tags=["remove-cell"]
 alone, archives = lossless["files"], lossless["archives"]
@@ -620,9 +621,9 @@ assert needed["patches"][0] > 2 * file_bytes["patches"]
 #
 # ### Is it the digit that was asked for?
 #
-# The {term}`judge` of chapter 4 reads them. It learned from digits
-# that no other network has seen, and it chose none of the samples. No reader
-# is perfect: the last column says how many *real* digits it reads rightly when
+# The {term}`judge` of {doc}`chapter 4 <04_symbols>` reads them. It learned from
+# digits that no other network has seen, and it chose none of the samples. No
+# reader is perfect: the last column says how many *real* digits it reads rightly when
 # the system's own tokenizer shows them. That is the ceiling.
 
 # %% tags=["remove-cell"]
@@ -1038,7 +1039,10 @@ advice = [
      "read one"],
     ["digits, a small error allowed", "patches",
      f"{file_bytes['patches']:.0f} bytes at {errors['patches']:.1f} dB, "
-     f"{needed['patches'][1]} needs {needed['patches'][0]:.0f}"],
+     f"{needed['patches'][1]} needs {needed['patches'][0]:.0f}"]]
+
+# %% tags=["hide-input"]
+advice += [
     ["colour frames of one game, few bytes", "bsq",
      f"{file_bytes['bsq']:.0f} bytes at {errors['bsq']:.1f} dB, "
      f"{needed['bsq'][1]} needs {needed['bsq'][0]:.0f}"],
@@ -1263,7 +1267,7 @@ assert (np.diff(floors) < 0).all() and -1.4 < slope < -0.6
 #
 # - "Best" needs an "at what". Write down the pictures, the unit, what is lost
 #   and what is counted, before you compare.
-# - Bits a dimension, nats and bytes are one number. Bits of different pictures
+# - Bits per dimension, nats and bytes are one number. Bits of different pictures
 #   are not, whatever the unit.
 # - Count whole files, and the decoder once.
 # - Let somebody grade who has not chosen, and give the grade of real pictures

@@ -294,12 +294,12 @@ pl.glue("score_live_share", f"""{100 * about['gpt-live']['megabytes']
 pl.glue("score_label_bits", f"{label_bits:.4f}")
 
 # %% [markdown]
-# The standard error is that of the mean over the test digits: a difference
-# below twice that number is none. (Validation and test differ by more: they
-# are different digits, by other writers, and the test set is a little
-# cheaper.) To round all weights to eight bits changes the GPT's bits by
-# {glue:text}`score_rounding` %, and its file keeps
-# {glue:text}`score_live_share` % of its bytes.
+# The ± is the standard error: how far the mean would move with other test
+# digits. (Two models on the *same* digits can be told apart more finely, since
+# what is hard for the one is hard for the other.) Validation and test differ
+# by more than that. They are digits of different writers. To round all weights
+# to eight bits changes the GPT's bits by {glue:text}`score_rounding` %, and
+# its file keeps {glue:text}`score_live_share` % of its bytes.
 #
 # ### Beside published numbers
 #
@@ -318,8 +318,8 @@ pl.glue("score_label_bits", f"{label_bits:.4f}")
 # That looks like cheating, but it can be bounded: a label holds
 # $\log_2 10$ bits, so it can make a digit cheaper by
 # {glue:text}`score_label_bits` bits a pixel at most, for any good model
-# ({ref}`ex-label`). And ours had one core for an hour or two. The transformers
-# of the first two rows had far more, and are far ahead. The gap is there to be
+# ({ref}`ex-label`). And ours had a single core, for the minutes in the table.
+# The transformers of the first two rows had far more, and are far ahead. The gap is there to be
 # closed by whoever has a GPU for a night; {doc}`../book/scaling` says how.
 
 # %% mystnb={"image": {"alt": "Dots on a logarithmic axis of bits a pixel, one line each, falling from uniform at 8 by independent pixels and counting to pixelcnn, gpt and gpt-live below 1, in blue. Three grey dots of published models: one near the GPT, two further to the left."}}
@@ -589,6 +589,9 @@ for name, rivals in (("patches", digit_rates["rivals"]),
     pl.glue(f"score_{name}_psnr", f"{errors[name]:.1f}")
     pl.glue(f"score_{name}_rival", needed[name][1])
     pl.glue(f"score_{name}_needed", f"{needed[name][0]:.0f}")
+    gained = needed[name][0] - file_bytes[name]
+    pl.glue(f"score_{name}_pays", "never" if gained < 1 else
+            f"after {1e6 * about[name]['megabytes'] / gained:,.0f}")
 pl.glue("score_rate_digits", digit_rates["digits"])
 pl.glue("score_rate_frames", frames["frames"])
 pl.glue("score_symbols_psnr", f"{errors['symbols']:.1f}")
@@ -605,8 +608,11 @@ assert needed["patches"][0] > 2 * file_bytes["patches"]
 # {glue:text}`score_patches_rival`, needs {glue:text}`score_patches_needed`. A
 # frame of `bsq` has {glue:text}`score_bsq_bytes` bytes at
 # {glue:text}`score_bsq_psnr` dB, {glue:text}`score_bsq_rival` needs
-# {glue:text}`score_bsq_needed`. Chapter 6 says what must be held against this
-# (the rivals know nothing of karts), and takes headers off as well. The error
+# {glue:text}`score_bsq_needed`. Beside these, the weights of `patches` pay
+# {glue:text}`score_patches_pays` digits and those of `bsq`
+# {glue:text}`score_bsq_pays` frames.
+# {doc}`Chapter 6 <06_bsq>` says what else must be held against them (the rivals
+# know nothing of karts), and takes headers off as well. The error
 # of `symbols` is counted against the digit at 30 x 30: black and white cannot
 # say grey, and {glue:text}`score_symbols_psnr` dB is what that costs.
 #

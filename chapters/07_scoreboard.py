@@ -292,6 +292,7 @@ pl.glue("score_rounding", f"{100 * abs(rounding):.2f}")
 pl.glue("score_live_share", f"""{100 * about['gpt-live']['megabytes']
                                  / about['gpt']['megabytes']:.0f}""")
 pl.glue("score_label_bits", f"{label_bits:.4f}")
+pl.glue("score_patches_token", f"{bits_an_image['patches'] / 49:.2f}")
 
 # %% [markdown]
 # The ± is the standard error: how far the mean would move with other test
@@ -310,7 +311,7 @@ pl.glue("score_label_bits", f"{label_bits:.4f}")
 # |---|---|---|
 # | transformer, softmax attention {cite}`katharopoulos2020` | 0.621 | 8 layers, width 256, 250 epochs, on a GPU |
 # | the same with linear attention {cite}`katharopoulos2020` | 0.644 | the same |
-# | gated PixelCNN of a course {cite}`lippe2024` | 0.808 | test digits; 852,160 parameters, 150 epochs, on a GPU |
+# | gated PixelCNN of a course {cite}`lippe2024` | 0.808 | test digits; 852,160 parameters, 150 epochs |
 # | `gpt` | {glue:text}`score_gpt` | test digits; {glue:text}`score_gpt_parameters` parameters, {glue:text}`score_gpt_minutes` minutes of one core |
 # | `pixelcnn` | {glue:text}`score_pixelcnn` | test digits; the same way |
 #
@@ -319,8 +320,9 @@ pl.glue("score_label_bits", f"{label_bits:.4f}")
 # $\log_2 10$ bits, so it can make a digit cheaper by
 # {glue:text}`score_label_bits` bits a pixel at most, for any good model
 # ({ref}`ex-label`). And ours had a single core, for the minutes in the table.
-# The transformers of the first two rows had far more, and are far ahead. The gap is there to be
-# closed by whoever has a GPU for a night; {doc}`../book/scaling` says how.
+# The transformers of the first two rows had far more, and are far ahead. The
+# gap is there to be closed by whoever has a GPU for a night;
+# {doc}`../book/scaling` says how.
 
 # %% mystnb={"image": {"alt": "Dots on a logarithmic axis of bits a pixel, one line each, falling from uniform at 8 by independent pixels and counting to pixelcnn, gpt and gpt-live below 1, in blue. Three grey dots of published models: one near the GPT, two further to the left."}}
 published = {"PixelCNN of a course": 0.808, "linear attention": 0.644,
@@ -400,8 +402,8 @@ table(["", "what is described", "tokens", "bits an image", "bits a token"],
         f"{bits_an_image['bsq'] / 600:.2f} of 10"]], words=2)
 
 # %% [markdown]
-# "2.1 bits of 10" says how well the network guesses, and nothing about the
-# picture: a tokenizer with useless tokens would have cheap ones. Bits of
+# "{glue:text}`score_patches_token` bits of 10" says how well the network of
+# `patches` guesses, and nothing about the picture: a tokenizer with useless tokens would have cheap ones. Bits of
 # tokens mean something together with the error that is left, and that
 # question has a section of its own.
 #
@@ -935,7 +937,8 @@ assert all(drawing[name]["times_faster"] > 1 for name in ready)
 hugging = speed["hugging_face"]
 files = speed["files"]
 times_faster = {name: drawing[name]["times_faster"] for name in ready}
-print({name: f"{times:.1f} times" for name, times in times_faster.items()})
+for name, times in times_faster.items():
+    print(f"{name}: {times:.1f} times as fast with what is remembered")
 
 # %% tags=["remove-cell"]
 quickest = min((name for name in ready if name != "bsq"), key=seconds.get)

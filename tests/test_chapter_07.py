@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from chapter_cells import cells_with
 from IPython.display import Markdown
 
@@ -37,6 +38,14 @@ def test_the_distance_is_that_of_the_matrix_root(chapter):
     assert chapter["frechet"](a, b) == pytest.approx(expected)
     assert chapter["frechet"](b, a) == pytest.approx(expected)
     assert chapter["frechet"](a, a) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_distance_is_that_of_the_benchmark(chapter):
+    theirs = pytest.importorskip("benchmarks.samples").frechet
+    random = np.random.default_rng(1)
+    a, b = random.normal(size=(50, 6)), random.normal(1, 2, size=(40, 6))
+    assert chapter["frechet"](a, b) == pytest.approx(
+        theirs(torch.from_numpy(a), torch.from_numpy(b)))
 
 
 def test_the_distance_of_two_dimensions_that_do_not_mix(chapter):

@@ -532,7 +532,11 @@ def draw_rivals(axis, rivals, most=45):
     axis.set(xlabel="bytes of a file", ylabel="PSNR, dB")
 
 
+# %% [markdown]
+# Ours are stars, since they are single files and no curves. Files without any
+# error have infinitely many decibels; they become triangles on the upper edge.
 
+# %%
 def draw_exact(axis, exact):
     """Files without any error, as triangles on the upper edge."""
     top = axis.get_ylim()[1]
@@ -607,9 +611,9 @@ assert needed["patches"][0] > 2 * file_bytes["patches"]
 
 # %% [markdown]
 # (Means over {glue:text}`score_rate_digits` validation digits and
-# {glue:text}`score_rate_frames` validation frames, whole files. Triangles on
-# the upper edge lose nothing.) Look at the left end of WebP's curve: its smallest
-# file has {glue:text}`score_least_webp` bytes at
+# {glue:text}`score_rate_frames` validation frames, whole files. The dots beside
+# `bsq` are the smaller models of chapter 6.) Look at the left end of WebP's
+# curve: its smallest file has {glue:text}`score_least_webp` bytes at
 # {glue:text}`score_least_webp_psnr` dB. With {glue:text}`score_gpt_file` `gpt`
 # keeps every pixel. A digit of patches is a file of
 # {glue:text}`score_patches_bytes` bytes at {glue:text}`score_patches_psnr` dB,

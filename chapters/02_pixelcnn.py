@@ -1223,8 +1223,7 @@ pl.glue("pixelcnn_speedup", f"{slow / fast:.0f}")
 # {glue:text}`pixelcnn_slow_ms` ms a step without memory,
 # {glue:text}`pixelcnn_fast_ms` ms with it: {glue:text}`pixelcnn_speedup` times
 # faster on this row, on the machine that made this page. The full
-# comparison, whole digits at several batch sizes, is the benchmark's
-# (`make bench`).
+# comparison, of whole digits, stands in {doc}`chapter 7 <07_scoreboard>`.
 #
 # ## What it cannot do
 #

@@ -1973,8 +1973,9 @@ pl.glue("bsq_half_webp", f"{half_psnr:.1f}")
 #   nobody trained on; and say how heavy the decoder is.
 #
 # That was the last of five systems. They differ in what a token is, in the
-# network, in speed and in what they lose. Which is best, and at what? Chapter
-# 7 puts them side by side, with one ruler and one scoreboard.
+# network, in speed and in what they lose. Which is best, and at what?
+# {doc}`Chapter 7 <07_scoreboard>` puts them side by side, with one ruler and
+# one scoreboard.
 #
 # ## Further reading
 #

@@ -8,6 +8,7 @@ which was killed and resumed ends with the weights of one that was not.
 import functools
 import hashlib
 import json
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -261,8 +262,11 @@ def save_weights(folder, run, tensors, about, name):
 
 def load_state(folder):
     """What state.pt holds: {"run", "prior", "optimizer", "tokenizer"}."""
-    return torch.load(Path(folder) / "state.pt", map_location="cpu",
-                      weights_only=True)
+    path = Path(folder) / "state.pt"
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(f"{path} is damaged: start anew") from error
 
 
 def resumed(run, folder, prior, optimizer):

@@ -117,6 +117,14 @@ def test_resume_wants_the_same_recipe(tmp_path):
         run(tmp_path / "elsewhere", resume=True)
 
 
+def test_a_damaged_state_is_named(tmp_path):
+    run(tmp_path, epochs=1)
+    state = tmp_path / "state.pt"
+    state.write_bytes(state.read_bytes()[:3000])
+    with pytest.raises(ValueError, match="state.pt is damaged"):
+        run(tmp_path, epochs=2, resume=True)
+
+
 def test_resume_wants_the_same_data(tmp_path, monkeypatch):
     run(tmp_path, epochs=1)
     monkeypatch.setitem(globals(), "stripes",

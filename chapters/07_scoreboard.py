@@ -922,8 +922,8 @@ for name, shade in shades.items():
                   va="bottom", color=shade)
 axis.plot(1, 100 * samples["judge_on_real_digits"], "x", ms=9, mew=2,
           color="black")
-axis.annotate("  real", (1, 100 * samples["judge_on_real_digits"]),
-              va="bottom")
+axis.annotate("real", (1, 100 * samples["judge_on_real_digits"]),
+              xytext=(-3, 7), textcoords="offset points", ha="right")
 axis.set(xlabel="diversity, 1: as real digits", ylabel="read as asked, %")
 plt.show()
 

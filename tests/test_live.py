@@ -99,7 +99,7 @@ def test_the_same_uniforms_draw_the_same_tokens(network, model, number):
     print(f"{settings}: the first {first} of 784 tokens are equal, "
           f"{int(close.sum())} draws lie close to an edge")
     assert first == 784 or close[first]
-    assert len(set(tokens)) > 5  # not an empty picture
+    assert len(set(tokens)) > 3  # not an empty picture
 
 
 def test_filters_agree_with_python(network):

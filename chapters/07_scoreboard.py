@@ -686,8 +686,8 @@ pl.glue("score_judge_patches",
 # read as asked), `patches` 49 ({glue:text}`score_judge_patches` %), and each
 # entry of its list is a clean piece of a stroke. And bits? For the very same
 # pixels `gpt` needs fewer than `pixelcnn`. Whose digits are read as asked more
-# often ({glue:text}`score_judge_gpt` % and {glue:text}`score_judge_pixelcnn`
-# %) does not follow from that.
+# often ({glue:text}`score_judge_gpt` % and
+# {glue:text}`score_judge_pixelcnn` %) does not follow from that.
 #
 # ### Are they as varied as real ones?
 #

@@ -38,6 +38,14 @@ def test_there_are_notebooks():
 
 
 @each_notebook
+def test_no_line_of_text_is_taken_for_a_comment(path):
+    """The page leaves out what stands behind a % at the start of a line."""
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"^%", cell.source, re.M), cell.source
+
+
+@each_notebook
 def test_notebook_and_script_are_in_step(path):
     script = path.with_suffix(".py")
     assert script.exists(), f"{path.name} has no .py twin"

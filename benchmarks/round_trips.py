@@ -1,9 +1,10 @@
 """Do files decode, and are damaged ones refused? All five systems.
 
-50 images a model (validation digits, frames for bsq): compressed here with
-their labels, decoded by one fresh process a model, compared with what
-`reconstruct` says (with the image itself where nothing is lost). Overhead:
-the coded bytes, header and checksums apart, over the model's cross-entropy.
+500 images a model (validation digits; for bsq all validation frames, then
+training frames): compressed here with their labels, decoded by one fresh
+process a model, compared with what `reconstruct` says (with the image itself
+where nothing is lost). Overhead: the coded bytes, header and checksums apart,
+over the model's cross-entropy.
 Then damaged files, 600 a model, by chance: cut, one bit flipped, bytes put in,
 another model's file, random bytes.
 """
@@ -22,13 +23,14 @@ from tqdm import tqdm
 from benchmarks._tools import HEADER, fingerprint, kept, some_digits
 from pixellab import data, load, models
 
-IMAGES, DAMAGED = 50, 600
+IMAGES, DAMAGED = 500, 600
 LOSSLESS = ("pixelcnn", "gpt")
 
 
 def some_images(name):
     if name == "bsq":
-        frames = data.supertux("valid")[:IMAGES]
+        frames = torch.cat([data.supertux("valid"),
+                            data.supertux("train", IMAGES)])[:IMAGES]
         return frames, [None] * len(frames)
     images, labels = some_digits(IMAGES // 10)
     return images, labels.tolist()

@@ -66,3 +66,17 @@ def test_the_browser_tells_a_page_that_it_prints(book, browser):  # noqa: F811
         assert len(page.pdf(format="A4")) > 10_000
         assert page.evaluate("printed.theme") == "light"
         assert page.evaluate(INK)["theme"] == "dark" and not troubles
+
+
+def test_paper_gets_the_last_frame_of_an_animation(
+        book, browser):  # noqa: F811
+    base = f"file://{book}"
+    with watched(browser, base, viewport=PAPER) as (page, _):
+        visit(page, f"{base}/chapters/03_gpt.html")
+        moving = page.locator("picture:has(source)").first
+        still = page.locator("picture:has(source) + img").first
+        assert moving.is_visible() and not still.is_visible()
+        page.emulate_media(media="print")
+        assert still.is_visible() and not moving.is_visible()
+        assert still.get_attribute("src").startswith("data:image/png")
+        assert still.get_attribute("alt")

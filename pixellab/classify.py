@@ -59,8 +59,12 @@ def prepare(images):
 
 def load(name="judge"):
     """The reader of that name ("judge" or "reranker"), ready to use; its
-    `provenance["valid_accuracy"]` says how well it reads real digits."""
+    `provenance["valid_accuracy"]` says how well it reads real digits.
+    ValueError for a file that holds no reader."""
     tensors, config, about = weights.load(name)
+    if "classifier" not in config:
+        raise ValueError(f"{name} is no reader of digits: use one of "
+                         f"{', '.join(READERS)}")
     reader = Classifier(**config["classifier"]).eval()
     reader.load_state_dict(tensors)
     reader.provenance = about

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import dataclasses
 import functools
+import importlib
 import os
 import sys
 import time
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from pixellab import codec, data, figures, measures, training, weights
 from pixellab import model as models
+from pixellab.scale import devices
 from pixellab.tokenizers.bsq import RateDistortion
 
 
@@ -27,11 +29,13 @@ def main(arguments=None):
         options = parser().parse_args(arguments)
         check_flags(options)
         COMMANDS[options.command](options)
-    except (ValueError, OSError) as error:
-        print(f"pixellab: {error}", file=sys.stderr)
+    except (ValueError, OSError, ImportError, torch.cuda.OutOfMemoryError
+            ) as error:
+        print("pixellab:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\npixellab: interrupted (--resume goes on)", file=sys.stderr)
+        print("\npixellab: interrupted (a training run goes on with "
+              "--resume)", file=sys.stderr)
         return 130
     return 0
 
@@ -54,7 +58,8 @@ def numbers(text):
 
 RECIPE = {"--" + field.name.replace("_", "-"): field
           for field in dataclasses.fields(training.Recipe)}
-FLAGS = {  # a type (bool: a switch, list: one or more) and the help
+FLAGS = {  # a type (bool: a switch, list: one or more), or a tuple of all
+    # that can be said, and the help
     "name": (str, "a model: see `pixellab models`"),
     "image": (str, "a picture of the model's size"),
     "files": (list, "pictures, or, to decompress, what `compress` wrote"),
@@ -73,7 +78,7 @@ FLAGS = {  # a type (bool: a switch, list: one or more) and the help
     "--resize": (bool, "resize pictures of another size"),
     "--out": (str, "folder to write into (default: out, or runs/...)"),
     "--weights": (str, "a weight file of one's own; train: start from it"),
-    "--device": (str, "cpu, cuda or mps (default: the fastest)"),
+    "--device": (tuple(devices()), "default: the fastest"),
     "--split": (str, "of MNIST (default: train)"),
     "--mirror": (bool, "each training picture mirrored, too"),
     "--limit": (number(), "only the first so many images"),
@@ -124,10 +129,10 @@ JOBS = {  # what each takes
     "train bsq --stage prior": BEGIN + FOLDER + " --stage --dropout --width "
                                "--layers --tokenizer --tokens"}
 DECIDED = {  # what is settled where another flag is given
-    "--weights": "--width --layers --dropout --patch --codebook-size --bits"
-                 " --tokenizer",
     "--tokenizer": "--patch --codebook-size",
-    "--tokens": "--tokenizer"}
+    "--tokens": "--tokenizer --images --resize",
+    "--weights": "--width --layers --dropout --patch --codebook-size --bits"
+                 " --tokenizer --model"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -145,8 +150,9 @@ def parser():
                          if job.split()[0] == name)
         for flag in dict.fromkeys(flags.split()):
             kind, words = FLAGS[flag]
-            settings = {bool: {"action": "store_true"},
-                        list: {"nargs": "+"}}.get(kind, {"type": kind})
+            settings = ({"choices": kind} if isinstance(kind, tuple) else
+                        {bool: {"action": "store_true"},
+                         list: {"nargs": "+"}}.get(kind, {"type": kind}))
             if flag == "--rows":
                 settings["required"] = True
             command.add_argument(flag, help=words, **settings)
@@ -158,23 +164,28 @@ def check_flags(options):
     flags = {flag for flag in FLAGS if getattr(
         options, flag.strip("-").replace("-", "_"), None) not in (None, False)}
     job = options.command
-    if job in ("tokenize", "train"):
-        job += f" {options.name}"
-    job += (f" --stage {options.stage}" if "--stage" in flags else
-            " --best-of" * ("--best-of" in flags))
     if "--resume" in flags:
-        job = "train --resume"
+        job += " --resume"
+    elif job in ("tokenize", "train"):
+        job += f" {options.name}"
+    if "--stage" in flags and "--resume" not in flags:
+        job += f" --stage {options.stage}"
+    if "--best-of" in flags:
+        job += " --best-of"
     if job not in JOBS:
-        jobs = [one for one in JOBS if one.startswith(job)] or JOBS
-        raise ValueError(f"there is no `{job}`: use one of {', '.join(jobs)}")
-    allowed, job = set(JOBS[job].split()), f"`{job}`"
-    for flag in flags & DECIDED.keys():
-        job += f" with {flag}"
-        allowed -= set(DECIDED[flag].split())
-    for flag in sorted(flags - allowed):
-        raise ValueError(f"{flag} is not for {job}: leave it out")
+        like = [one for one in JOBS if one.split()[:2] == job.split()[:2]]
+        like = like or [one for one in JOBS if one.startswith(options.command)]
+        raise ValueError(f"there is no `{job}`: use one of {', '.join(like)}")
+    takes = JOBS[job].split()
+    for flag in sorted(flags):
+        settled = [f" with {other}" for other in DECIDED
+                   if other in flags and flag in DECIDED[other].split()]
+        if settled or flag not in takes:
+            raise ValueError(f"{flag} is not for `{job}`"
+                             f"{''.join(settled[-1:])}: leave it out")
     if "--stage prior" in job and not flags & DECIDED.keys():
-        raise ValueError(f"{job} needs --tokenizer or --weights")
+        needed = " or ".join(flag for flag in DECIDED if flag in takes)
+        raise ValueError(f"`{job}` needs {needed}")
 
 
 def list_models(options):
@@ -317,16 +328,14 @@ def results(options, ending):
 # --------------------------------------------------- tokenize and train
 
 FIRST = os.environ.get("RANK", "0") == "0"  # set by what starts processes
-
-
-def static_mnist(split):
-    return data.binarized_mnist(split), None
+BOOK = "tokenizer.safetensors"  # what the first stage of patches writes
 
 
 PIXELS = {"kind": "pixels.Pixels"}
 SYSTEMS = {  # name: (its tokenizer, images of a split, what they are)
     "pixelcnn": (PIXELS, data.mnist, "MNIST, 256 levels"),
-    "pixelcnn-binary": ({**PIXELS, "levels": 2}, static_mnist,
+    "pixelcnn-binary": ({**PIXELS, "levels": 2},
+                        lambda split: (data.binarized_mnist(split), None),
                         "static-binarised MNIST"),
     "gpt": (PIXELS, data.mnist, "MNIST, 256 levels"),
     "symbols": ({"kind": "symbols.Symbols"}, data.mnist,
@@ -411,7 +420,8 @@ def measured(tokenizer, images):
     return codes, {
         "valid_squared_error": torch.cat(errors).mean().item(),
         "valid_entropy_per_token": measures.entropy(codes),
-        "valid_codes_used": len(codes.unique()) / tokenizer.vocabulary}
+        "valid_codes_used": measures.codebook_usage(codes,
+                                                    tokenizer.vocabulary)}
 
 
 def tokenize(options):
@@ -466,83 +476,27 @@ def load_tokenizer(path, name):
     return tokenizer, about
 
 
-def begin(options, folder):
-    """(tokenizer, prior or RateDistortion, recipe, what is known)."""
-    recipe = given(options, *(field.name for field in RECIPE.values()))
-    if options.resume:
-        state = training.load_state(options.resume)
-        run, config = state["run"], state["run"]["config"]
-        if run["about"]["name"] != options.name:
-            raise ValueError(f"{options.resume} is no {options.name}")
-        tokenizer = models.restore({**state["prior"], **state["tokenizer"]},
-                                   config, "tokenizer")
-        if "prior" in config:
-            network = models.build("priors", config["prior"])
-        else:
-            network = RateDistortion(tokenizer, **config["objective"])
-        recipe = training.Recipe(**{**run["recipe"], **recipe})
-        return tokenizer, network, recipe, run["about"]
-    recipe = training.Recipe(**recipe)
-    about = {"name": options.name, "data": source(options),
-             "shifts": options.shifts or 0}
-    torch.manual_seed(recipe.seed)  # the first weights
-    path, history = options.weights or options.tokenizer or options.tokens, {}
-    if path:
-        tokenizer, history = load_tokenizer(path, options.name)
-    else:
-        tokenizer = new_tokenizer(options)
-        if options.name == "patches":
-            history = learn_tokenizer(tokenizer, recipe, options, about,
-                                      folder / "tokenizer.safetensors")
-    if options.tokens:
-        theirs = models.learned(load_tokenizer(options.tokens, "bsq")[0])
-        if weights.digest(theirs) != weights.digest(models.learned(tokenizer)):
-            raise ValueError(f"--tokens are of another tokenizer than {path}")
-    if options.weights:
-        about["started_from"] = history
-    if options.name == "bsq" and options.stage != "prior":
-        return tokenizer, RateDistortion(
-            tokenizer, quantized=options.stage == "tokenizer",
-            **given(options, "rate_weight")), recipe, about
-    if models.learned(tokenizer):
-        about["tokenizer"] = history.get("tokenizer", history)
-    if options.weights:
-        network = models.load(path, "cpu").prior
-    else:
-        torch.manual_seed(recipe.seed)
-        network = new_prior(options, tokenizer)
-    return tokenizer, network, recipe, about
-
-
-def learn_tokenizer(tokenizer, recipe, options, about, path):
-    """Fit a codebook, write it (one process does), return its history."""
-    images = read_set(options, tokenizer, "train")[0]
-    if options.stage != "tokenizer":
-        training.check_sizes(len(images), recipe.batch_size)  # in time
-    started = time.monotonic()
-    tokenizer.fit(images, recipe.seed)
-    about = {"name": about["name"], "data": about["data"],
-             "train_images": len(images), "seed": recipe.seed,
-             **measured(tokenizer, read_set(options, tokenizer, "valid")[0]
-                        )[1],
-             "seconds": round(time.monotonic() - started, 1)}
-    if FIRST:
-        weights.save(path, models.learned(tokenizer),
-                     {"tokenizer": models.describe(tokenizer)}, about)
-        print(f"{path}: {score(about)}", flush=True)
-    return about
-
-
 def train(options):
     """Train, with checkpoints, a loss curve and pictures; then score."""
     folder = writable(options.resume or options.out or (
         f"runs/{options.name}/{time.strftime('%Y%m%d-%H%M%S')}"))
-    started = [folder / "state.pt", folder / "tokenizer.safetensors"]
-    if FIRST and not options.resume and any(map(Path.exists, started)):
-        raise ValueError(f"a run in {folder} is there: go on with --resume")
-    tokenizer, net, recipe, about = begin(options, folder)
-    if options.name == "patches" and options.stage == "tokenizer":
-        return
+    recipe = given(options, *(field.name for field in RECIPE.values()))
+    if options.log_dir:
+        writable(options.log_dir)
+        importlib.import_module("torch.utils.tensorboard")  # told in time
+    if options.resume:
+        tokenizer, net, recipe, about = resume(options, recipe)
+    else:
+        for name, advice in (("state.pt", "go on with --resume"),
+                             (BOOK, "use it as --tokenizer")):
+            if FIRST and (folder / name).exists():
+                raise ValueError(f"{folder / name} is there: {advice}, or "
+                                 "choose another --out")
+        recipe = training.Recipe(**recipe)
+        if options.name == "patches" and options.stage == "tokenizer":
+            learn_codebook(options, recipe, folder)
+            return
+        tokenizer, net, about = begin(options, recipe, folder)
     model = models.ImageModel(tokenizer, net)
     config = {"tokenizer": models.describe(tokenizer)}
     if isinstance(net, RateDistortion):
@@ -573,6 +527,76 @@ def train(options):
         device=options.device, task=task, compiled=options.compile)
     if FIRST:
         finish(options, folder / "best.safetensors", tokenizer, inputs)
+
+
+def begin(options, recipe, folder):
+    """(tokenizer, prior or RateDistortion, what is known) of a new run."""
+    about = {"name": options.name, "data": source(options),
+             "shifts": options.shifts or 0}
+    torch.manual_seed(recipe.seed)  # the first weights
+    path, history = options.weights or options.tokenizer or options.tokens, {}
+    if path:
+        tokenizer, history = load_tokenizer(path, options.name)
+    elif options.name == "patches":
+        tokenizer, history = learn_codebook(options, recipe, folder)
+    else:
+        tokenizer = new_tokenizer(options)
+    if options.tokens:
+        theirs = models.learned(load_tokenizer(options.tokens, "bsq")[0])
+        if weights.digest(theirs) != weights.digest(models.learned(tokenizer)):
+            raise ValueError(f"--tokens are of another tokenizer than {path}")
+    if options.weights:
+        about["started_from"] = history
+    if options.name == "bsq" and options.stage != "prior":
+        return tokenizer, RateDistortion(
+            tokenizer, quantized=options.stage == "tokenizer",
+            **given(options, "rate_weight")), about
+    if models.learned(tokenizer):
+        about["tokenizer"] = history.get("tokenizer", history)
+    if options.weights:
+        return tokenizer, models.load(path, "cpu").prior, about
+    torch.manual_seed(recipe.seed)
+    return tokenizer, new_prior(options, tokenizer), about
+
+
+def learn_codebook(options, recipe, folder):
+    """(tokenizer, its history), also in a file, which one process writes."""
+    tokenizer = new_tokenizer(options)
+    images, path = read_set(options, tokenizer, "train")[0], folder / BOOK
+    if options.stage != "tokenizer":
+        training.check_sizes(len(images), recipe.batch_size)  # in time
+    started = time.monotonic()
+    tokenizer.fit(images, recipe.seed)
+    valid = read_set(options, tokenizer, "valid")[0]
+    history = {"name": options.name, "data": source(options),
+               "train_images": len(images), "seed": recipe.seed,
+               **measured(tokenizer, valid)[1],
+               "seconds": round(time.monotonic() - started, 1)}
+    if FIRST:
+        weights.save(path, models.learned(tokenizer),
+                     {"tokenizer": models.describe(tokenizer)}, history)
+        print(f"{path}: {score(history)}", flush=True)
+    return tokenizer, history
+
+
+def resume(options, recipe):
+    """(tokenizer, prior or RateDistortion, recipe, what is known) of a run
+    that was stopped; of its recipe, `training.train` lets `epochs` differ."""
+    state = training.load_state(options.resume)
+    try:
+        run, config = state["run"], state["run"]["config"]
+        if run["about"]["name"] != options.name:
+            raise ValueError(f"{options.resume} is no {options.name}")
+        tokenizer = models.restore({**state["prior"], **state["tokenizer"]},
+                                   config, "tokenizer")
+        net = (models.build("priors", config["prior"]) if "prior" in config
+               else RateDistortion(tokenizer, **config["objective"]))
+        return (tokenizer, net, training.Recipe(**{**run["recipe"], **recipe}),
+                run["about"])
+    except (KeyError, TypeError, ImportError, AttributeError,
+            RuntimeError) as error:
+        raise ValueError(f"{options.resume} is no run of this pixellab "
+                         f"({error!r}): start anew") from None
 
 
 def finish(options, path, tokenizer, inputs):

@@ -141,10 +141,10 @@ def read_mnist(place, which):
         images, labels = (np.frombuffer(gzip.decompress(
             (place / f"{which}-{kind}-ubyte.gz").read_bytes()), np.uint8)
             for kind in ("images-idx3", "labels-idx1"))
-    except (OSError, EOFError, zlib.error) as error:
+        return images[16:].reshape(len(labels[8:]), 28, 28), labels[8:]
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise ValueError(f"{place} is damaged ({error}): delete it, and it is "
                          "downloaded") from None
-    return images[16:].reshape(-1, 28, 28), labels[8:]
 
 
 def binarize(images, how, seed=0):
@@ -168,9 +168,14 @@ def binarized_mnist(split="train"):
     own split of 50,000 / 10,000 / 10,000; FileNotFoundError without it."""
     path = folder() / "binarized_mnist" / f"binarized_mnist_{split}.npy"
     if offline() or not path.exists():
-        raise FileNotFoundError("put binarized_mnist/*.npy into PIXELLAB_DATA"
-                                ", or use binarize(images, 'sampled')")
-    bits = np.unpackbits(np.load(path), axis=1)[:, :784]
+        raise FileNotFoundError(
+            f"there is no {split!r} of static-binarised MNIST here: put "
+            "binarized_mnist/*.npy into PIXELLAB_DATA, or use "
+            "binarize(images, 'sampled')")
+    try:
+        bits = np.unpackbits(np.load(path), axis=1)[:, :784]
+    except (EOFError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}): get it anew") from None
     return torch.from_numpy(bits.reshape(-1, 28, 28)) * 255
 
 

@@ -40,7 +40,8 @@ class Recipe:
     def __post_init__(self):
         limits = {"epochs": (1, 1e9), "lr": (1e-9, 1e99), "gamma": (1e-9, 1),
                   "warmup": (0, 1e9), "batch_size": (1, 1e9),
-                  "label_dropout": (0, 1), "seed": (0, 2**32 - 1)}
+                  "label_dropout": (0, 1), "seed": (0, 2**32 - 1),
+                  "save_minutes": (0, 1e9)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must "
@@ -196,9 +197,12 @@ def rate(recipe, step, steps_per_epoch):
 
 
 def check_sizes(images, size, processes=1):
-    if not processes <= size <= images or size % processes:
-        raise ValueError(f"batch_size {size} is no multiple of {processes} "
-                         f"processes, or only {images} training images exist")
+    if size > images:
+        raise ValueError(f"batch_size is {size}, but there are only {images} "
+                         "training images: lower it")
+    if size % processes:
+        raise ValueError(f"batch_size is {size}: use a multiple of the "
+                         f"{processes} processes")
 
 
 def batch(data, recipe, epoch, step, null, accelerator):
@@ -264,9 +268,13 @@ def load_state(folder):
     """What state.pt holds: {"run", "prior", "optimizer", "tokenizer"}."""
     path = Path(folder) / "state.pt"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f"{path} is damaged: start anew") from error
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {part: state[part] for part in
+                ("run", "prior", "optimizer", "tokenizer")}
+    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError,
+            TypeError, IndexError) as error:
+        raise ValueError(f"{path} is damaged or of another version: "
+                         "start anew") from error
 
 
 def resumed(run, folder, prior, optimizer):
@@ -275,9 +283,9 @@ def resumed(run, folder, prior, optimizer):
     before, after = ({"data": one["data"], "config": one["config"],
                       **one["recipe"]} for one in (saved["run"], run))
     for name in set(after) - {"epochs", "save_minutes"}:
-        if before[name] != after[name]:
-            raise ValueError(f"{name} was {before[name]} and is {after[name]} "
-                             "now: resume with the same")
+        if before.get(name) != after[name]:
+            raise ValueError(f"{name} was {before.get(name)} and is "
+                             f"{after[name]} now: resume with the same")
     prior.load_state_dict(saved["prior"])
     optimizer.load_state_dict(saved["optimizer"])
     return {**saved["run"], "recipe": run["recipe"]}

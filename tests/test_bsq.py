@@ -309,6 +309,8 @@ def test_a_tokenizer_that_was_cut_short_goes_on(sample_data, tmp_path, capsys):
     (("--stage", "prior", "--tokens", "a", "--tokenizer", "b"),
      "leave it out"),
     (("--stage", "prior", "--tokens", "no.safetensors"), "no model"),
+    (("--stage", "prior", "--tokens", "a", "--images", "b"),
+     "--images is not for `train bsq --stage prior` with --tokens"),
     (("--stage", "prior", "--tokens", "patches"), "patches is no bsq"),
     (("--stage", "tokenizer", "--patch", 7), "must divide"),
     (("--stage", "tokenizer", "--bits", 20), "1 to 15")])

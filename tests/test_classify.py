@@ -43,6 +43,11 @@ def test_every_size_becomes_28_by_28():
     assert classify.prepare(random_digits(size=30)).shape == (6, 1, 28, 28)
 
 
+def test_a_file_of_a_model_is_no_reader():
+    with pytest.raises(ValueError, match="gpt is no reader .*judge, reran"):
+        classify.load("gpt")
+
+
 @pytest.mark.parametrize("bad", [
     torch.rand(2, 28, 28), random_digits(2)[0], random_digits(2)[:0]])
 def test_what_is_no_digit_is_refused(bad):

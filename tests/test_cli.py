@@ -1,10 +1,14 @@
 """The command line as a person types it."""
 
+import sys
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import pixellab as pl
+from pixellab import cli
 from pixellab.cli import main
 
 
@@ -95,9 +99,15 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["sample", "pixelcnn", "--count", "99999999999"], "10000"),
     (["sample", "pixelcnn", "--count", "2000"], "10,000"),
     (["sample", "pixelcnn", "--seed", "-1"], "seed is -1"),
-    (["sample", "pixelcnn", "--device", "cuda"], "no cuda device"),
+    (["sample", "pixelcnn", "--device", "tpu"], "choose from"),
     (["sample", "pixelcnn", "--colour", "red"], "--help"),
-    (["train", "gtp"], "there is no `train gtp`"),
+    (["train", "gtp"], "there is no `train gtp`: use one of train pixelcnn"),
+    (["train", "gpt", "--stage", "prior"], "prior`: use one of train gpt"),
+    (["tokenize", "gpt", "x"], "use one of tokenize symbols, tokenize bsq"),
+    (["compress", "x.png", "--model", "gpt", "--weights", "w"], "--model is"),
+    (["train", "gpt", "--weights", "w", "--layers", "1"], "with --weights: "),
+    (["train", "pixelcnn", "--save-minutes", "nan"], "save_minutes is nan"),
+    (["train", "patches", "--limit", "64", "--device", "tpu"], "--device"),
     (["train", "pixelcnn", "--width", "0"], "--width"),
     (["train", "pixelcnn", "--layers", "-1"], "--layers"),
     (["train", "pixelcnn", "--limit", "0"], "--limit"),
@@ -171,6 +181,38 @@ def test_a_run_is_not_overwritten(capsys, tmp_path, sample_data):
     assert code == 0
     about = pl.load(tmp_path / "next" / "best.safetensors").provenance
     assert about["started_from"]["epochs_done"] == 1
+
+
+def test_a_run_is_refused_before_work_where_its_logs_cannot_be(
+        capsys, tmp_path, monkeypatch, sample_data):
+    words = ["train", "pixelcnn", "--epochs", 1, "--limit", 32,
+             "--batch-size", 16, "--width", 8, "--layers", 1, "--out",
+             tmp_path / "run", "--log-dir"]
+    (tmp_path / "file").write_text("not a folder")
+    code, _, err = run(capsys, *words, tmp_path / "file")
+    assert code == 2 and "file takes no files" in err
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    code, _, err = run(capsys, *words, tmp_path / "logs")
+    assert code == 2 and "tensorboard" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_codebook_is_not_taken_for_a_run(capsys, tmp_path, sample_data):
+    """A run that was killed before its first state left only this file."""
+    book = tmp_path / "tokenizer.safetensors"
+    book.write_text("a codebook")
+    code, _, err = run(capsys, "train", "patches", "--out", tmp_path)
+    assert code == 2 and "use it as --tokenizer" in err
+    assert book.read_text() == "a codebook"
+
+
+def test_a_memory_that_is_full_is_one_line(capsys, monkeypatch):
+    def fill(*_, **settings):
+        raise torch.cuda.OutOfMemoryError("out of memory.\nTried: 2 GiB")
+
+    monkeypatch.setattr(cli.models.ImageModel, "sample", fill)
+    code, _, err = run(capsys, "sample", "gpt")
+    assert (code, err) == (2, "pixellab: out of memory. Tried: 2 GiB\n")
 
 
 def test_an_unwritable_folder_is_refused_before_work(capsys, tmp_path):

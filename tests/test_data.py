@@ -154,7 +154,9 @@ def digits_file(*shape):
 def test_a_damaged_file_is_named(server):
     raw = server / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for half in (b"half a download", gzip.compress(bytes(999))[:-9]):
+    (raw / "train-labels-idx1-ubyte.gz").write_bytes(digits_file(5))
+    for half in (b"half a download", gzip.compress(bytes(999))[:-9], b"",
+                 digits_file(4, 28, 28)):
         (raw / "train-images-idx3-ubyte.gz").write_bytes(half)
         with pytest.raises(ValueError, match="raw is damaged .*delete"):
             data.mnist()
@@ -228,6 +230,22 @@ def test_static_set_follows_the_greys(full_data):
 def test_static_set_is_refused_where_it_is_missing(sample_data):
     with pytest.raises(FileNotFoundError, match="binarize"):
         data.binarized_mnist("train")
+
+
+def test_a_damaged_static_set_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PIXELLAB_DATA", str(tmp_path))
+    monkeypatch.delenv("PIXELLAB_OFFLINE", raising=False)
+    path = tmp_path / "binarized_mnist" / "binarized_mnist_valid.npy"
+    path.parent.mkdir()
+    np.save(path, np.zeros((2, 98), np.uint8))
+    assert data.binarized_mnist("valid").shape == (2, 28, 28)
+    whole = path.read_bytes()
+    for half in (b"", b"a page", whole[:150]):
+        path.write_bytes(half)
+        with pytest.raises(ValueError, match="valid.npy is damaged"):
+            data.binarized_mnist("valid")
+    with pytest.raises(FileNotFoundError, match="no 'validation' of static"):
+        data.binarized_mnist("validation")
 
 
 def test_binarize():

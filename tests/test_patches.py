@@ -355,7 +355,7 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
     (["--stage", "tokenizer", "--width", "8"], "is not for"),
     (["--weights", "gpt"], "is no patches"),
     (["--weights", "gpt", "--patch", "7"], "leave it out"),
-    (["--out", "FOLDER", "--stage", "tokenizer"], "is there: go on"),
+    (["--out", "FOLDER", "--stage", "tokenizer"], "use it as --tokenizer"),
     (["--limit", "20", "--batch-size", "50"], "only 20 training images"),
     (["--out", "BOOK/x"], "tokenizer.safetensors"),
     (["--stage", "tokenizer", "--epochs", "2"], "is not for"),

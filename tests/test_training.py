@@ -125,6 +125,45 @@ def test_a_damaged_state_is_named(tmp_path):
         run(tmp_path, epochs=2, resume=True)
 
 
+def without(*keys):
+    """A mending that takes the value there out of a state."""
+    def remove(state):
+        *path, last = keys
+        for key in path:
+            state = state[key]
+        del state[last]
+    return remove
+
+
+@pytest.mark.parametrize("age", [
+    lambda state: state.clear(), without("tokenizer"),
+    without("run", "config"), without("run", "config", "tokenizer"),
+    without("run", "about", "name"),
+    lambda state: state["run"]["recipe"].update(older=1),
+    lambda state: state["run"]["config"]["prior"].update(kind="gpt.Older")])
+def test_a_state_of_another_version_is_one_line(
+        tmp_path, sample_data, capsys, age):
+    words = ["train", "pixelcnn", "--limit", "16", *SHORT]
+    command(*words, "--epochs", "1", "--out", tmp_path)
+    state = torch.load(tmp_path / "state.pt")
+    age(state)
+    torch.save(state, tmp_path / "state.pt")
+    capsys.readouterr()
+    assert main(["train", "pixelcnn", "--resume", str(tmp_path), "--limit",
+                 "16", "--device", "cpu"]) == 2
+    error = capsys.readouterr().err
+    assert "start anew" in error and error.count("\n") == 1
+
+
+def test_a_recipe_that_lacks_a_setting_is_another(tmp_path):
+    run(tmp_path, epochs=1)
+    state = torch.load(tmp_path / "state.pt")
+    del state["run"]["recipe"]["warmup"]
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(ValueError, match="warmup was None and is 0"):
+        run(tmp_path, epochs=2, resume=True)
+
+
 def test_resume_wants_the_same_data(tmp_path, monkeypatch):
     run(tmp_path, epochs=1)
     monkeypatch.setitem(globals(), "stripes",
@@ -172,7 +211,8 @@ def test_labels_are_dropped_at_the_asked_rate():
 
 @pytest.mark.parametrize("setting", [
     {"epochs": 0}, {"lr": -1.0}, {"lr": float("inf")}, {"gamma": float("nan")},
-    {"batch_size": 0}])
+    {"batch_size": 0}, {"save_minutes": float("nan")},
+    {"save_minutes": -1.0}])
 def test_recipes_without_sense_are_refused(setting):
     with pytest.raises(ValueError, match="must lie in"):
         Recipe(**setting)
@@ -181,6 +221,9 @@ def test_recipes_without_sense_are_refused(setting):
 def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     with pytest.raises(ValueError, match="only 256 training images"):
         run(tmp_path, batch_size=512)
+    for size in (1, 5):
+        with pytest.raises(ValueError, match="multiple of the 2 processes"):
+            training.check_sizes(256, size, processes=2)
 
 
 # ------------------------------------------------------ the command line

@@ -49,7 +49,11 @@ class Header(NamedTuple):
 
 
 def pack(header, tokens, payload):
-    """A whole file: bytes. tokens (T,) are only summed up."""
+    """A whole file: bytes. tokens (T,) are only summed up. ValueError for a
+    label that takes more than the byte it has."""
+    if header.label is not None and header.label not in range(OTHER):
+        raise ValueError(f"label {header.label} has no place in a file: only "
+                         f"0 to {OTHER - 1} have, leave it out")
     model, label, shape = (
         known.index(value) if value in known else OTHER for known, value in
         zip(KNOWN, (header.model, header.label, header.shape), strict=True))
@@ -138,7 +142,8 @@ def decode(prior, payload, label, length, token_sum):
         tokens = walk(prior, label, length, coder.decode)
         if checksum(tokens) == token_sum:
             return tokens
-    raise ValueError("its maker had another arithmetic: decode it there")
+    raise ValueError("the file comes from a machine with another arithmetic: "
+                     "decode it there")
 
 
 def decoder(payload):

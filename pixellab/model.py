@@ -5,6 +5,7 @@ import math
 import warnings
 from collections import Counter
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -27,8 +28,8 @@ def load(name_or_path, device=None):
     device: "cpu", "cuda", "mps"; None takes the fastest that is here, and
     ValueError tells of one that is not.
     """
-    device = device or devices()[0]
-    if device not in devices():
+    device = str(device or devices()[0])
+    if device.split(":")[0] not in devices():
         raise ValueError(f"there is no {device} device here: use cpu")
     tokenizer, prior, about = load_parts(name_or_path, "tokenizer", "prior")
     return ImageModel(tokenizer, prior.to(device), about)
@@ -120,12 +121,16 @@ class ImageModel:
         self.provenance = provenance or {}
         self.dimensions = math.prod(tokenizer.shape)  # numbers in an image
 
-    def label_tensor(self, labels, count):
-        """Labels as int64 (count,); None becomes the null class."""
+    def label_tensor(self, labels, count=None):
+        """Labels as int64 (count,); None becomes the null class. Without a
+        count there may be any number of them."""
         null = self.prior.num_classes
-        labels = [None] * count if labels is None else list(labels)
-        if len(labels) != count:
+        labels = [None] * (count or 1) if labels is None else labels
+        if np.ndim(labels) != 1:
+            raise ValueError(f"labels is {labels}; it must be a list, as [3]")
+        if count not in (None, len(labels)):
             raise ValueError(f"{len(labels)} labels for {count} images")
+        labels = labels.tolist() if hasattr(labels, "tolist") else labels
         for label in labels:
             if label is not None and label not in range(null):
                 raise ValueError(
@@ -138,10 +143,11 @@ class ImageModel:
                 first=0, part=None, **filters):
         """`stream` in parts of PART images: a list of iterators."""
         if n is None:
-            given = images if labels is None else labels
-            n = 1 if given is None else len(given)
-        if not 1 <= n <= 10_000:
-            raise ValueError(f"n is {n}; it must be 1 to 10,000")
+            given = labels if images is None else images
+            n = len(given) if np.ndim(given) else 1
+        if n not in range(1, 10_001):
+            raise ValueError(f"n is {n!r}; it must be 1 to 10,000")
+        n = int(n)
         if (filters.get("top_k") or 0) > self.tokenizer.vocabulary:
             warnings.warn(f"top_k {filters['top_k']} is more than the tokens "
                           "there are: all are kept", stacklevel=3)
@@ -149,6 +155,10 @@ class ImageModel:
             n, self.tokenizer.length, seed, first)]
         if images is not None:
             inputs.append(self.prompt(images, rows))
+            if len(inputs[-1]) != n:
+                raise ValueError(f"{len(inputs[-1])} images, but n is {n}")
+        elif rows:
+            raise ValueError(f"rows is {rows}, but there are no images")
         parts = zip(*(each.split(part or PART) for each in inputs),
                     strict=True)
         return [sampling.stream(self.prior, *one, **filters) for one in parts]
@@ -167,7 +177,7 @@ class ImageModel:
             raise ValueError(f"rows is {rows}; it must be 0 to {height}, in "
                              f"steps of {step}: use {below} or {below + step}")
         tokens = self.tokenizer.encode(images)
-        return tokens[:, :rows * tokens.shape[1] // height]
+        return tokens[:, :int(rows) * tokens.shape[1] // height]
 
     def finish(self, *streams):
         """Run streams to their ends: the images."""
@@ -185,11 +195,10 @@ class ImageModel:
                     "top_p": top_p, "seed": seed}
         if best_of is None:
             return self.finish(*self.streams(n, labels, **settings))
-        labels = [] if labels is None else list(labels)
-        if not labels or None in labels or not self.prior.num_classes:
-            raise ValueError("best_of chooses by class: it needs all labels")
-        labels = self.label_tensor(labels, n or len(labels)).tolist()
+        labels = self.label_tensor(labels, n).tolist()
         wanted = Counter(labels)
+        if not wanted or self.prior.num_classes in wanted:
+            raise ValueError("best_of chooses by class: it needs all labels")
         most = max(wanted.values())
         if best_of not in range(most, 10_001):
             raise ValueError(f"best_of is {best_of!r}: use {most} to 10,000")
@@ -217,7 +226,7 @@ class ImageModel:
         and draw the rest, by settings as of `sample`. ValueError for rows
         beyond the image or inside a row of tokens."""
         return self.finish(*self.streams(
-            len(images), labels, images=images, rows=rows, **settings))
+            labels=labels, images=images, rows=rows, **settings))
 
     def bits(self, images, labels=None):
         """-log2 p(tokens | label): float64 (N,), bits an image; divided by

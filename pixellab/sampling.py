@@ -20,8 +20,8 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     """
     if not 0 <= temperature < float("inf"):  # NaN neither
         raise ValueError(f"temperature is {temperature}; it must be 0 or more")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}; it must be at least 1")
+    if top_k is not None and (top_k < 1 or top_k % 1):
+        raise ValueError(f"top_k is {top_k}; it must be 1, 2, 3, ...")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}; it must lie in (0, 1]")
     logits = logits.double()
@@ -36,7 +36,7 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
         return probs
     ranked, order = probs.sort(dim=-1, descending=True, stable=True)
     if top_k is not None:
-        ranked[..., top_k:] = 0
+        ranked[..., int(top_k):] = 0
         ranked /= ranked.sum(dim=-1, keepdim=True)
     if top_p is not None:
         before = ranked.cumsum(dim=-1) - ranked  # mass of likelier tokens
@@ -55,10 +55,10 @@ def draw(probs, uniforms):
 def uniform_numbers(count, length, seed=0, first=0):
     """float64 (count, length) in [0, 1): one independent stream an image,
     the same in any batch, for images `first`, `first` + 1, ..."""
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; it must be 0 or more")
+    if seed < 0 or seed % 1:
+        raise ValueError(f"seed is {seed}; it must be 0, 1, 2, ...")
     return torch.from_numpy(np.stack([
-        np.random.default_rng([seed, i]).random(length)
+        np.random.default_rng([int(seed), i]).random(length)
         for i in range(first, first + count)]))
 
 

@@ -16,6 +16,9 @@ from PIL import Image
 import pixellab as pl
 from pixellab import codec
 from pixellab.cli import main
+from pixellab.model import ImageModel
+from pixellab.priors.gpt import GPT
+from pixellab.tokenizers.pixels import Pixels
 
 
 @pytest.fixture
@@ -221,6 +224,20 @@ def test_what_cannot_be_compressed(patches, digits):
         turned, np.int64(3))), patches.reconstruct(turned[None])[0])
     with pytest.raises(ValueError, match="no labels"):
         pl.load("pixelcnn-binary", "cpu").compress(digits[0][0], 1)
+
+
+def test_a_label_that_the_header_cannot_hold():
+    """Without it the file would never decode."""
+    tokenizer = Pixels(2, 2, 2)
+    model = ImageModel(tokenizer, GPT(2, (2, 2), 8, 1, 2, num_classes=300)
+                       .eval(), {"name": "mine"})
+    image = torch.zeros(2, 2, dtype=torch.uint8)
+    for label in (None, 0, 254):
+        blob = model.compress(image, label)
+        assert torch.equal(model.decompress(blob), image)
+        assert codec.unpack(blob)[0].label == label
+    with pytest.raises(ValueError, match="only 0 to 254"):
+        model.compress(image, 255)
 
 
 # ------------------------------------------------------------ round trips

@@ -86,6 +86,14 @@ def test_steps_give_the_logits_of_the_parallel_pass(fixed, compiled):
         previous = tokens[:, place]
 
 
+def test_full_precision_asks_for_no_autocast(monkeypatch):
+    """Older versions of PyTorch have none for the GPUs of Macs."""
+    monkeypatch.setattr(torch, "autocast", None)
+    net, tokens = small(), some_tokens()
+    torch.testing.assert_close(net.step(net.start(LABELS)),
+                               net(tokens, LABELS)[:, 0])
+
+
 def test_a_cache_of_half_precision_serves():
     net, tokens = small().float(), some_tokens()
     cache, previous = net.start(LABELS), None
@@ -186,6 +194,13 @@ def test_grids_of_any_shape(grid):
     assert torch.equal(
         sampling.sample(net, labels, uniforms),
         sampling.sample(net, labels, uniforms, cached=False))
+
+
+@pytest.mark.parametrize("settings", [
+    {"width": 10, "heads": 3}, {"window": 0}, {"window": -1}])
+def test_shapes_that_cannot_be(settings):
+    with pytest.raises(ValueError, match="multiple of the . heads, and win"):
+        GPT(5, (3, 3), **{"width": 9, "heads": 3, **settings})
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 12), (64, 1, 12), (5, 40, 12)])

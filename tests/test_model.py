@@ -78,11 +78,23 @@ def test_drawn_counts_whole_pixels():
 @pytest.mark.parametrize("bad, word", [
     (torch.zeros(1, 6, 5), "uint8"),
     (torch.zeros(1, 28, 28, dtype=torch.uint8), "resize"),
-    (torch.zeros(0, 6, 5, dtype=torch.uint8), "some"),
+    (torch.zeros(0, 6, 5, dtype=torch.uint8), "N > 0"),
     (torch.full((1, 6, 5), float("nan")), "uint8")])
 def test_bad_images_are_refused(bad, word):
     with pytest.raises(ValueError, match=word):
         Pixels(256, 6, 5).encode(bad)
+
+
+def test_images_that_do_not_fit_hear_of_all_that_do():
+    with pytest.raises(ValueError, match=r"they must be uint8 \(N, 30, 30\) "
+                       r"or \(N, 28, 28\)"):
+        pl.load("symbols", "cpu").reconstruct(random_images(28, 28))
+
+
+@pytest.mark.parametrize("levels", [1, 257, 2.5])
+def test_levels_a_byte_cannot_have(levels):
+    with pytest.raises(ValueError, match="2 to 256"):
+        Pixels(levels)
 
 
 @pytest.mark.parametrize("tokens", [
@@ -150,6 +162,7 @@ def test_a_device_that_is_not_here_is_refused(saved):
     missing = "mps" if not torch.backends.mps.is_available() else "cuda"
     with pytest.raises(ValueError, match=f"no {missing} device"):
         pl.load(saved, missing)
+    assert pl.load(saved, torch.device("cpu")).sample(1).shape == (1, 6, 5)
 
 
 def test_a_foreign_file_is_refused(tmp_path):
@@ -267,7 +280,17 @@ def test_bits_do_not_depend_on_the_batch():
 @pytest.mark.parametrize("call, word", [
     (lambda m: m.sample(labels=[10]), "0 to 9"),
     (lambda m: m.sample(labels=[-1]), "0 to 9"),
+    (lambda m: m.sample(labels=3), r"a list, as \[3\]"),
+    (lambda m: m.sample(labels=torch.tensor([[1, 2]])), "a list"),
+    (lambda m: m.bits(random_images(1, 6, 5), 3), "a list"),
     (lambda m: m.sample(n=0), "1 to 10,000"),
+    (lambda m: m.sample(n=2.5), "n is 2.5; it must be 1 to 10,000"),
+    (lambda m: m.sample(n="2"), "n is '2'"),
+    (lambda m: m.sample(top_k=2.5), "top_k is 2.5"),
+    (lambda m: m.sample(seed=1.5), "seed is 1.5"),
+    (lambda m: m.complete(None, rows=2), "no images"),
+    (lambda m: m.stream(2, images=random_images(3, 6, 5), rows=2),
+     "3 images, but n is 2"),
     (lambda m: m.sample(labels=[1.5]), "0 to 9"),
     (lambda m: m.sample(labels=[1], seed=-1), "seed"),
     (lambda m: m.sample(n=3, labels=[1, 2]), "2 labels for 3"),
@@ -278,6 +301,19 @@ def test_bad_input_is_one_clear_error(call, word):
     with pytest.raises(ValueError, match=word) as caught:
         call(tiny_model())
     assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_of_any_kind_are_taken():
+    model, images = tiny_model(), random_images(2, 6, 5)
+    expected = model.sample(2, labels=[3, 4], top_k=5, seed=2)
+    for kind in (float, np.int64, torch.tensor):
+        assert torch.equal(expected, model.sample(
+            kind(2), [kind(3), kind(4)], top_k=kind(5), seed=kind(2)))
+        assert torch.equal(model.complete(images, kind(3)),
+                           model.complete(images, 3))
+    for labels in (range(3, 5), np.array([3, 4]), torch.tensor([3, 4])):
+        assert torch.equal(expected, model.sample(labels=labels, top_k=5,
+                                                  seed=2))
 
 
 def test_a_model_without_labels_refuses_them():

@@ -90,6 +90,13 @@ def test_what_is_pasted_is_found_again(tokens):
     assert torch.equal(tokenizer.encode(image), tokens)
 
 
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int32])
+def test_tokens_of_few_bytes_are_tokens(kind):
+    tokens = torch.tensor([[0, 1, 1, 0], [15, 2, 3, 4]])
+    assert torch.equal(small().decode(tokens.to(kind)),
+                       small().decode(tokens))
+
+
 def test_the_batch_changes_nothing(digits):
     tokenizer = Patches(7, 64).fit(digits)
     alone = torch.cat([tokenizer.encode(one[None]) for one in digits[:40]])
@@ -173,6 +180,11 @@ def test_bad_calls_are_one_clear_error(digits):
             Patches(4, size)
     with pytest.raises(ValueError, match="only 12 different patches"):
         Patches(4, 13, 8, 8).fit(some_images(3))
+    for images in (some_images(9) / 255, some_images(9, 10), digits[:0]):
+        with pytest.raises(ValueError, match=r"uint8 \(N, 8, 8\)"):
+            Patches(4, 4, 8, 8).fit(images)
+    with pytest.raises(ValueError, match="at most 16 .*10]"):
+        Patches(20, 16, 100, 100)
     with pytest.raises(ValueError, match="codebook is empty"):
         Patches(4, 16).encode(digits)
     for tokens in ([[0, 1, 2, 16]], [[0, 1, 2, -1]]):

@@ -4,6 +4,7 @@ Sources: Vaswani et al. (2017); Radford et al. (2019), blocks that normalise
 first; Chen et al. (2020), images as sequences.
 """
 
+import contextlib
 from types import SimpleNamespace
 
 import torch
@@ -103,6 +104,9 @@ class GPT(nn.Module):
                  heads=5, window=2, embedding=32, dropout=0.0,
                  num_classes=10):
         super().__init__()
+        if width % heads or (window is not None and window < 1):
+            raise ValueError(f"width {width} must be a multiple of the {heads}"
+                             f" heads, and window {window} None or 1, 2, ...")
         self.config = arguments(locals())
         self.vocabulary, self.grid = vocabulary, grid
         self.num_classes = num_classes
@@ -177,7 +181,8 @@ class GPT(nn.Module):
         """One place through all blocks. On a GPU its shapes never change:
         `net.decode = torch.compile(net.decode)` pays in a long session."""
         half = kv.dtype == torch.half
-        with torch.autocast(place.device.type, torch.half, half):
+        with torch.autocast(place.device.type, torch.half) if half \
+                else contextlib.nullcontext():  # which no device lacks
             x = self.read(line, place)
             for block, cache in zip(self.blocks, kv, strict=True):
                 x = block(x, cache, place, visible)

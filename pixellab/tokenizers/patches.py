@@ -55,11 +55,13 @@ class Patches(Grid, nn.Module):
         Three passes of mini-batch k-means (Sculley, 2010) over the different
         patches, each with the weight of how often it occurs. Entries that no
         patch is nearest to are then moved to the patches served worst.
-        Returns self; ValueError for fewer different patches than entries.
+        Returns self; ValueError for images that `encode` refuses, and for
+        fewer different patches than entries.
         """
         from sklearn.cluster import MiniBatchKMeans  # slow to import
 
-        patches, counts = distinct(self.cut(images).flatten(0, 1).numpy())
+        patches = self.cut(self.checked(images)).flatten(0, 1)
+        patches, counts = distinct(patches.numpy())
         if len(patches) < self.vocabulary:
             raise ValueError(f"only {len(patches)} different patches: "
                              "use more images, or fewer entries")

@@ -15,6 +15,8 @@ class Pixels(Grid):
     """
 
     def __init__(self, levels=256, height=28, width=28, channels=1):
+        if levels not in range(2, 257):
+            raise ValueError(f"levels is {levels}; it must be 2 to 256")
         self.config = arguments(locals())
         self.step = 255 / (levels - 1)  # brightness from level to level
         colours = () if channels == 1 else (channels,)

@@ -58,29 +58,30 @@ def numbers(text):
 
 RECIPE = {"--" + field.name.replace("_", "-"): field
           for field in dataclasses.fields(training.Recipe)}
-FLAGS = {  # a type (bool: a switch, list: one or more), or a tuple of all
-    # that can be said, and the help
+SWITCH, SEVERAL = {"action": "store_true"}, {"nargs": "+"}
+FLAGS = {  # what argparse makes of it, or a type; and the help
     "name": (str, "a model: see `pixellab models`"),
     "image": (str, "a picture of the model's size"),
-    "files": (list, "pictures, or, to decompress, what `compress` wrote"),
-    "paths": (list, "[DIR] OUT: pictures in train/ and valid/, a new file"),
+    "files": (SEVERAL, "pictures, or, to decompress, what `compress` wrote"),
+    "paths": (SEVERAL, "[DIR] OUT: pictures in train/ and valid/, a new file"),
     "--count": (number(), "images (of each target); complete: default 4"),
     "--targets": (numbers, "classes, as 0,1,2 (default: all)"),
     "--best-of": (number(), "draw so many, keep what a classifier prefers"),
     "--keep": (number(), "how many of --best-of (default: 8)"),
-    "--rows": (int, "how many rows of the image are kept"),
+    "--rows": ({"type": int, "required": True},
+               "how many rows of the image are kept"),
     "--label": (int, "its class, if known"),
     "--temperature": (float, "default: 1; 0 takes the likeliest"),
     "--top-k": (int, "draw from the so many likeliest tokens"),
     "--top-p": (float, "draw from the likeliest with this probability"),
-    "--gif": (bool, "also write the drawing as an animation"),
+    "--gif": (SWITCH, "also write the drawing as an animation"),
     "--model": (str, "a shipped model (default: bsq)"),
-    "--resize": (bool, "resize pictures of another size"),
+    "--resize": (SWITCH, "resize pictures of another size"),
     "--out": (str, "folder to write into (default: out, or runs/...)"),
     "--weights": (str, "a weight file of one's own; train: start from it"),
-    "--device": (tuple(devices()), "default: the fastest"),
+    "--device": ({"choices": devices()}, "default: the fastest"),
     "--split": (str, "of MNIST (default: train)"),
-    "--mirror": (bool, "each training picture mirrored, too"),
+    "--mirror": (SWITCH, "each training picture mirrored, too"),
     "--limit": (number(), "only the first so many images"),
     "--stage": (str, "autoencoder, tokenizer or prior"),
     "--resume": (str, "continue the run in this folder"),
@@ -95,7 +96,7 @@ FLAGS = {  # a type (bool: a switch, list: one or more), or a tuple of all
     "--codebook-size": (number(), "entries (default: 1024)"),
     "--bits": (number(), "signs of a patch (default: 10)"),
     "--rate-weight": (number(float, 0, 1), "squared error worth a bit"),
-    "--compile": (bool, "torch.compile: for long runs on a GPU"),
+    "--compile": (SWITCH, "torch.compile: for long runs on a GPU"),
     "--log-dir": (str, "TensorBoard logs go here"),
     **{flag: (field.type, f"default: {field.default}")
        for flag, field in RECIPE.items()}}
@@ -130,6 +131,7 @@ JOBS = {  # what each takes
                                "--layers --tokenizer --tokens"}
 DECIDED = {  # what is settled where another flag is given
     "--tokenizer": "--patch --codebook-size",
+    "--images": "--shifts",  # pictures are read when a batch needs them
     "--tokens": "--tokenizer --images --resize",
     "--weights": "--width --layers --dropout --patch --codebook-size --bits"
                  " --tokenizer --model"}
@@ -150,12 +152,8 @@ def parser():
                          if job.split()[0] == name)
         for flag in dict.fromkeys(flags.split()):
             kind, words = FLAGS[flag]
-            settings = ({"choices": kind} if isinstance(kind, tuple) else
-                        {bool: {"action": "store_true"},
-                         list: {"nargs": "+"}}.get(kind, {"type": kind}))
-            if flag == "--rows":
-                settings["required"] = True
-            command.add_argument(flag, help=words, **settings)
+            command.add_argument(flag, help=words, **(
+                kind if isinstance(kind, dict) else {"type": kind}))
     return top
 
 
@@ -166,15 +164,14 @@ def check_flags(options):
     job = options.command
     if "--resume" in flags:
         job += " --resume"
-    elif job in ("tokenize", "train"):
-        job += f" {options.name}"
-    if "--stage" in flags and "--resume" not in flags:
-        job += f" --stage {options.stage}"
-    if "--best-of" in flags:
-        job += " --best-of"
+    else:
+        if job in ("tokenize", "train"):
+            job += f" {options.name}"
+        job += (f" --stage {options.stage}" if "--stage" in flags else
+                " --best-of" if "--best-of" in flags else "")
     if job not in JOBS:
-        like = [one for one in JOBS if one.split()[:2] == job.split()[:2]]
-        like = like or [one for one in JOBS if one.startswith(options.command)]
+        like = [one for one in JOBS if one.split()[:2] == job.split()[:2]] or [
+            one for one in JOBS if one.startswith(options.command)]
         raise ValueError(f"there is no `{job}`: use one of {', '.join(like)}")
     takes = JOBS[job].split()
     for flag in sorted(flags):
@@ -183,9 +180,13 @@ def check_flags(options):
         if settled or flag not in takes:
             raise ValueError(f"{flag} is not for `{job}`"
                              f"{''.join(settled[-1:])}: leave it out")
-    if "--stage prior" in job and not flags & DECIDED.keys():
-        needed = " or ".join(flag for flag in DECIDED if flag in takes)
-        raise ValueError(f"`{job}` needs {needed}")
+    sources = [flag for flag in ("--tokenizer", "--tokens", "--weights")
+               if flag in takes]
+    if "--stage prior" in job and not flags.intersection(sources):
+        raise ValueError(f"`{job}` needs {' or '.join(sources)}")
+    if ("--resize" in flags and options.command == "train"
+            and "--images" not in flags and options.name != "bsq"):
+        raise ValueError("--resize is for --images: leave it out")
 
 
 def list_models(options):
@@ -196,19 +197,17 @@ def list_models(options):
         print(f"{star} {name:16} {about['data']:27} {score(about)}")
 
 
-SCORES = {"accuracy": "{:.2%} read rightly",
-          "bits_per_token": "{:.4f} bits a token",
-          "entropy_per_token": "{:.4f} bits a token without a prior",
-          "codes_used": "{:.1%} of the codes used",
-          "psnr": "{:.2f} dB", "loss": "loss {:.5f} thousandths"}
+SCORES = {"accuracy": "{:.2%} read rightly".format,
+          "bits_per_token": "{:.4f} bits a token".format,
+          "entropy_per_token": "{:.4f} bits a token without a prior".format,
+          "codes_used": "{:.1%} of the codes used".format,
+          "squared_error": lambda error: f"{measures.psnr(error):.2f} dB",
+          "loss": "loss {:.5f} thousandths".format}
 
 
 def score(about):
     """What a header says was measured on validation images."""
-    if "valid_squared_error" in about:
-        error = about["valid_squared_error"]
-        about = {**about, "valid_psnr": measures.psnr(error)}
-    return ", ".join([words.format(about[f"valid_{name}"]) for name, words in
+    return ", ".join([words(about[f"valid_{name}"]) for name, words in
                       SCORES.items() if f"valid_{name}" in about]
                      + ["validation"])
 
@@ -219,9 +218,8 @@ def sample(options):
     """Draw new images, NAME_LABEL_NUMBER.png each."""
     model = models.load(options.weights or options.name, options.device)
     stem, classes = Path(options.name).stem, model.prior.num_classes
-    count = options.count or (1 if classes or options.targets else 10)
-    if options.best_of:
-        count = options.keep or min(8, options.best_of)
+    few = min(8, options.best_of or 1) if classes else 10
+    count = options.count or options.keep or few
     targets = sorted(set(options.targets or range(classes))) or [None]
     draw(options, model, [
         f"{stem}_{i}" if target is None else f"{stem}_{target}_{i}"
@@ -253,10 +251,9 @@ def draw(options, model, names, **settings):
             with weights.atomic(out / f"{name}.gif") as path:
                 figures.gif(path, large)
         images = pictures[-1]
-    elif "rows" in settings:
-        images = model.complete(**settings)
     else:
-        images = model.sample(**settings)
+        images = (model.complete if "rows" in settings
+                  else model.sample)(**settings)
     for image, name in zip(images, names, strict=True):
         save_image(image, out / f"{name}.png")
     print(f"{len(names)} images in {out}")
@@ -393,8 +390,7 @@ def read_set(options, tokenizer, split, in_tokens=False, shifts=0):
     count = options.limit or len(inputs)
     every = 1 if split == "train" else max(1, len(inputs) // count)
     chosen = slice(0, count * every, every)
-    inputs = inputs[chosen]
-    labels = None if labels is None else labels[chosen]
+    inputs, labels = inputs[chosen], None if labels is None else labels[chosen]
 
     def read(path):
         picture = torch.from_numpy(data.read_image(
@@ -432,31 +428,37 @@ def tokenize(options):
                          "and for bsq DIR before it")
     writable(Path(out).parent)
     if options.name == "symbols":
-        symbols = models.build("tokenizers", {"kind": "symbols.Symbols"})
+        symbols = models.build("tokenizers", SYSTEMS["symbols"][0])
         images, labels = data.mnist(options.split or "train")
         tokens = symbols.encode(images[:options.limit])
         with weights.atomic(out) as part:
-            part.write_text("".join(
-                symbols.to_text(line, int(label)) + "\n"
-                for line, label in zip(tokens, labels, strict=False)))
+            part.write_text("".join(symbols.to_text(*digit) + "\n" for digit
+                                    in zip(tokens, labels.tolist(),
+                                           strict=False)))
         print(f"{len(tokens)} digits in {out}")
         return
     options.images, options.tokens = folder[0] if folder else None, None
     tokenizer, about = load_tokenizer(options.weights or "bsq", "bsq")
-    frames, codes = read_set(options, tokenizer, "train")[0], []
-    for frame in tqdm(frames.split(1), total=len(frames)):
-        codes.append(tokenizer.encode(frame))
-        if options.mirror:
-            codes.append(tokenizer.encode(frame.flip(2)))
-    codes = torch.cat(codes)
-    valid, scores = measured(tokenizer,
-                             read_set(options, tokenizer, "valid")[0])
-    tensors = {"train": codes.short(), "valid": valid.short()}
-    weights.save(out, {**models.learned(tokenizer), **tensors},
+    frames, valid = (read_set(options, tokenizer, split)[0]
+                     for split in ("train", "valid"))
+    codes = torch.cat([tokenizer.encode(shown) for frame in tqdm(
+        frames.split(1), total=len(frames)) for shown in (
+        (frame, frame.flip(2)) if options.mirror else (frame,))])
+    valid, scores = measured(tokenizer, valid)
+    weights.save(out, {**models.learned(tokenizer), "train": codes.short(),
+                       "valid": valid.short()},
                  {"tokenizer": models.describe(tokenizer)},
                  {**about.get("tokenizer", about), "data": source(options),
                   "mirrored": options.mirror, **scores})
     print(f"{len(codes)} and {len(valid)} frames in {out}")
+
+
+def load_tokenizer(path, name):
+    """(the tokenizer in a file of that system, the file's history)."""
+    tokenizer, about = models.load_tokenizer(path)
+    if about.get("name") != name:
+        raise ValueError(f"{path} is no {name}")
+    return tokenizer, about
 
 
 def source(options):
@@ -468,12 +470,10 @@ def source(options):
     return SYSTEMS[options.name][2]
 
 
-def load_tokenizer(path, name):
-    """(the tokenizer in a file of that system, the file's history)."""
-    tokenizer, about = models.load_tokenizer(path)
-    if about.get("name") != name:
-        raise ValueError(f"{path} is no {name}")
-    return tokenizer, about
+CODING = training.Task(  # of the first two stages of bsq
+    lambda net, images, _: net(images),
+    lambda net, images, _: net.score(images), "loss",
+    "thousandths (squared error + weighted bits)", 1e-3)
 
 
 def train(options):
@@ -498,13 +498,9 @@ def train(options):
             return
         tokenizer, net, about = begin(options, recipe, folder)
     model = models.ImageModel(tokenizer, net)
-    config = {"tokenizer": models.describe(tokenizer)}
+    config, learned = {"tokenizer": models.describe(tokenizer)}, {}
     if isinstance(net, RateDistortion):
-        config["objective"], learned = net.config, {}
-        task = training.Task(
-            lambda net, images, _: net(images),
-            lambda net, images, _: net.score(images), "loss",
-            "thousandths (squared error + weighted bits)", 1e-3)
+        config["objective"], task = net.config, CODING
     else:
         config["prior"], task = models.describe(net), training.Task()
         learned = models.learned(tokenizer)
@@ -614,7 +610,7 @@ def finish(options, path, tokenizer, inputs):
             losses[key] = measured(tokenizer, images)[1][key]
         about = models.certify(path, sets, losses, options.device)
     elif config["objective"]["quantized"]:
-        about.update(measured(models.load_tokenizer(path)[0],
+        about.update(measured(load_tokenizer(path, options.name)[0],
                               inputs("valid")[0])[1])
         weights.save(path, tensors, config, about)
     print(f"{path}: {score(about)}")
@@ -636,8 +632,8 @@ def report(options, model, images, history, folder, unit):
         kind, shown = "frames", torch.cat([
             images[:6], model.reconstruct(images[:6])])
     else:
-        labels = range(10) if model.prior.num_classes else None
-        kind, shown = "samples", model.sample(10, labels)
+        kind, shown = "samples", model.sample(
+            10, range(10) if model.prior.num_classes else None)
     save_image(figures.sheet(shown, columns=len(shown) // 2),
                folder / f"{kind}_{history[-1]['epoch']:03}.png")
 

@@ -25,7 +25,7 @@ from pixellab import likelihood, weights
 
 @dataclass
 class Recipe:
-    """What a run does; defaults as the scripts of this kind have them."""
+    """How a network is trained. ValueError for settings without sense."""
 
     epochs: int = 50
     lr: float = 1e-3  # Adam's learning rate at the start
@@ -57,6 +57,7 @@ def loss_in_nats(prior, tokens, labels):
 
 
 def bits_a_token(prior, tokens, labels):
+    """The mean over tokens of -log2 p, as the score of a set."""
     bits = likelihood.token_bits(prior, tokens, labels)
     return {"valid": bits.mean().item()}
 
@@ -104,8 +105,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     (the tensors that it learned) beside the prior's. on_epoch(history) is
     called after each epoch, on the first process.
 
-    ValueError for a batch larger than the data, a loss that is not finite,
-    or a resumed run with other data or another recipe.
+    ValueError for a device that is not here, a batch larger than the data, a
+    loss that is not finite, or a resumed run with other data or recipe.
     """
     from accelerate import Accelerator
 

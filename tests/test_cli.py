@@ -105,6 +105,8 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["train", "gpt", "--stage", "prior"], "prior`: use one of train gpt"),
     (["tokenize", "gpt", "x"], "use one of tokenize symbols, tokenize bsq"),
     (["compress", "x.png", "--model", "gpt", "--weights", "w"], "--model is"),
+    (["train", "gpt", "--images", "x", "--shifts", "1"], "with --images: "),
+    (["train", "gpt", "--resize"], "--resize is for --images"),
     (["train", "gpt", "--weights", "w", "--layers", "1"], "with --weights: "),
     (["train", "pixelcnn", "--save-minutes", "nan"], "save_minutes is nan"),
     (["train", "patches", "--limit", "64", "--device", "tpu"], "--device"),

@@ -38,7 +38,7 @@ def explorer(kind, still, data, *modules):
     of that kind is given."""
     from IPython.display import HTML
 
-    data = json.dumps(data).replace("</", "<\\/")
+    data = json.dumps(data).replace("<", "\\u003c")  # ends no script
     return HTML(
         f'<figure class="pl-explorer" data-explorer="{kind}">\n'
         f"<style>{(FILES / 'explore.css').read_text()}</style>\n"
@@ -156,7 +156,9 @@ def rates(files, limits, start=0):
     """
     still = ""
     for name, versions in files.items():
-        still += f'<div data-format="{name}"><p><strong>{name}</strong></p>'
+        name = html.escape(name)
+        still += (f'<div data-format="{name}"><p><strong>{name}</strong></p>'
+                  '<p data-bytes="0" hidden>cannot go this small</p>')
         least = np.inf
         for size, error, blob in sorted(versions, key=lambda row: row[0]):
             if error < least:

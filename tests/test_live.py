@@ -3,10 +3,10 @@
 First the proof that its JavaScript computes what the package computes.
 """
 
-import base64
 import contextlib
 import gzip
 import os
+import re
 import statistics
 import time
 
@@ -24,7 +24,6 @@ from pixellab.explore import script
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine")
 browser, served = test_browser.browser, test_browser.served
-WEIGHTS = pl.weights.FOLDER / "gpt-live.safetensors"
 NONE = 10  # the label that stands for none
 
 
@@ -34,18 +33,12 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def network(browser, tmp_path_factory):
+def network(browser, book):
     """An empty page with the network: `start(label)` and the filters."""
-    empty = tmp_path_factory.mktemp("live") / "empty.html"
-    empty.write_text("<!doctype html><title>empty</title>")
     page = browser.new_page()
-    page.goto(empty.as_uri())
+    page.add_script_tag(path=book / "_static/gpt-live.js")
     page.add_script_tag(content=script("filter", "gpt"))
-    page.evaluate(
-        """async (text) => {
-             const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
-             window.start = gpt(await readWeights(bytes));
-           }""", base64.b64encode(WEIGHTS.read_bytes()).decode())
+    page.evaluate("() => { window.start = gpt(pixellabWeights); }")
     yield page
     page.close()
 
@@ -167,22 +160,6 @@ def test_a_digit_takes_no_longer_than_in_pytorch(network, model):
     assert min(ratio, browser_time / torch_time) <= 1.5
 
 
-@pytest.mark.parametrize("damage", [
-    lambda data: b"", lambda data: data[:5000], lambda data: data[:-1],
-    lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
-    lambda data: b"\x89PNG" + bytes(100),
-    lambda data: (pl.weights.FOLDER / "reranker.safetensors").read_bytes()],
-    ids=["empty", "cut", "a byte short", "a bit", "a PNG", "no GPT"])
-def test_a_damaged_file_gives_one_clear_message(network, damage):
-    data = base64.b64encode(damage(WEIGHTS.read_bytes())).decode()
-    message = network.evaluate(
-        """(text) => readWeights(Uint8Array.from(atob(text),
-             c => c.charCodeAt(0))).then(() => "", error => error.message)""",
-        data)
-    assert message == ("The file of weights is damaged, or not one of a GPT "
-                       "of this book.")
-
-
 # The page, as a reader uses it
 
 
@@ -278,7 +255,7 @@ def test_the_address_holds_the_settings(opened):
         "location.hash === '#label=3&rows=15&t=0.8&p=0.9&seed=7'")
     page, _ = opened(address="#label=x&rows=99&t=&seed=one&other=1")
     assert page.evaluate(values) == {
-        "label": "10", "rows": "28", "t": "1", "p": "1", "seed": ""}
+        "label": "10", "rows": "28", "t": "0.9", "p": "1", "seed": "1"}
     assert troubles == []
 
 
@@ -300,6 +277,67 @@ def test_drawing_by_keyboard(opened):
     assert troubles == []
 
 
+def test_the_eraser_erases_by_mouse_and_by_keyboard(opened):
+    page, troubles = opened()
+    eraser, paper = page.get_by_label("Eraser"), page.locator("#live-paper")
+    page.get_by_role("button", name="Clear").click()
+    for draw in (lambda: scribble(page), lambda: paper.press("Space")):
+        draw()
+        assert digit(page).count_nonzero() > 3
+        eraser.check()
+        draw()
+        assert digit(page).count_nonzero() == 0
+        eraser.uncheck()
+    assert troubles == []
+
+
+def test_undo_brings_the_drawing_back(opened):
+    page, _ = opened()
+    drawing = digit(page)
+    load(page)
+    finish(page)
+    assert (digit(page) != drawing).any()
+    page.get_by_role("button", name="Undo").click()
+    assert (digit(page) == drawing).all()
+    assert page.inner_text("#live-bits") == "– bits"
+    assert page.inner_text("#live-status").startswith("Your drawing")
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_stop_keeps_what_is_drawn(opened, motion):
+    page, _ = opened(reduced_motion=motion)
+    load(page)
+    assert page.evaluate(
+        """async () => {
+             const button = document.getElementById("live-finish");
+             const words = [button.textContent];
+             button.click();
+             for (let i = 0; i < 3; i++)
+               await new Promise(requestAnimationFrame);
+             words.push(button.textContent);
+             button.click();
+             return [...words, button.textContent];
+           }""") == ["Finish the digit", "Stop", "Finish the digit"]
+    count = int(re.fullmatch(r"Stopped after (\d+) of 784 pixels\.",
+                             page.inner_text("#live-status"))[1])
+    assert 0 < count < 784
+    page.wait_for_timeout(100)
+    assert page.inner_text("#live-status").startswith("Stopped")
+    finish(page)
+
+
+def test_a_link_to_a_part_of_the_page_changes_nothing(opened):
+    page, _ = opened(address="#rows=10")
+    load(page)
+    finish(page)
+    drawn = digit(page)
+    page.evaluate("location.hash = 'try'")
+    page.wait_for_timeout(100)
+    assert (digit(page) == drawn).all()
+    page.get_by_label("Rows kept").press("ArrowRight")
+    page.wait_for_function("location.hash.startsWith('#try&label=10&rows=11')")
+
+
 def test_drawing_by_finger_on_a_phone(opened):
     page, troubles = opened(viewport={"width": 375, "height": 700},
                             has_touch=True, is_mobile=True)
@@ -309,7 +347,8 @@ def test_drawing_by_finger_on_a_phone(opened):
     assert "grey 255" in page.inner_text("#live-pixel")
     load(page)
     finish(page)
-    assert len(digit(page)) == 784
+    page.locator("#live-costs").tap(position={"x": 50, "y": 60})
+    assert " bits" in page.inner_text("#live-pixel")  # what it cost, still
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     small = page.evaluate(
         """[...document.querySelectorAll("#live-tool button:not([hidden]),"
@@ -357,16 +396,24 @@ def test_a_picture_can_be_saved(opened, tmp_path):
     assert (saved.ravel() == digit(page).numpy()).all()
 
 
-@pytest.mark.parametrize("body, message", [
-    ('globalThis.pixellabWeights = "AAAA"', "is damaged"),
-    (None, "could not be read")])
-def test_weights_that_do_not_load(opened, served, body, message):
+@pytest.mark.parametrize("checked, damage", [
+    (True, None), (True, lambda text: text.replace("A", "B", 1)),
+    (False, lambda text: ""), (False, lambda text: text[:-9])],
+    ids=["missing", "one letter", "empty", "cut"])
+def test_weights_that_do_not_load(opened, book, served, checked, damage):
     page, _ = opened(served)
+    text = (book / "_static/gpt-live.js").read_text()
+    if not checked:  # as in a folder
+        page.evaluate("document.getElementById('live-load')"
+                      ".dataset.integrity = ''")
     page.route("**/gpt-live.js", lambda route: route.abort()
-               if body is None else route.fulfill(body=body))
+               if damage is None else route.fulfill(body=damage(text)))
     page.get_by_role("button", name="Load the model").click()
-    page.locator("#live-status").filter(has_text=message).wait_for()
+    page.locator("#live-status").filter(
+        has_text="missing or damaged: the model is not loaded").wait_for()
     assert page.locator("#live-finish").is_disabled()
+    page.unroute("**/gpt-live.js")
+    load(page)  # again, and whole
 
 
 def test_before_the_click_the_page_is_small(opened, served, book):

@@ -6,30 +6,64 @@ cost is read from the headers of the weight files: substitutions for the text.
 """
 
 import base64
+import functools
+import hashlib
+import json
 import re
 from pathlib import Path
 from string import Template
 
+import numpy as np
+import safetensors
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
 from pixellab import explore, weights
+from pixellab.priors.gpt import neighbours
 
 PAGE = Template((Path(__file__).parent / "live.html").read_text())
 WEIGHTS = weights.FOLDER / "gpt-live.safetensors"
+MODULES = "filter", "gpt", "controls", "live"
 
 
 def kilobytes(count):
     return f"{count / 1000:,.0f} kB"
 
 
+def text_of(values):
+    return base64.b64encode(values.tobytes()).decode()
+
+
+@functools.cache
+def network():
+    """The weights as a script: bytes with one scale a row, and floats."""
+    with safetensors.safe_open(WEIGHTS, "np") as file:
+        config = json.loads(file.metadata()["config"])["prior"]
+        raw = {name: file.get_tensor(name) for name in file.keys()}
+    config["back"] = neighbours(config["grid"][1], config["window"])
+    tensors = {}
+    for name in sorted(raw.keys() - {f"{name}.scale" for name in raw}):
+        values, scales = raw[name], raw.get(f"{name}.scale")
+        tensors[name] = {"floats": text_of(values.astype(np.float32))} \
+            if scales is None else {
+                "bytes": text_of(values), "scales": text_of(scales)}
+    about = json.dumps({"config": config, "tensors": tensors})
+    return f"globalThis.pixellabWeights = {about};\n"
+
+
+def page(static):
+    checksum = hashlib.sha256(network().encode()).digest()
+    return PAGE.substitute(
+        static=static, size=kilobytes(size(WEIGHTS)),
+        integrity=f"sha256-{base64.b64encode(checksum).decode()}",
+        script=explore.script(*MODULES))
+
+
 class Live(Directive):
     def run(self):
         depth = self.state.document.settings.env.docname.count("/")
-        page = PAGE.substitute(
-            static="../" * depth + "_static", size=kilobytes(size(WEIGHTS)),
-            script=explore.script("filter", "gpt", "live"))
-        return [nodes.raw("", page, format="html")]
+        text = page("../" * depth + "_static")
+        return [nodes.raw("", text, format="html")]
 
 
 def size(path):
@@ -42,7 +76,7 @@ def numbers_for_the_text(app, config):
     config.myst_substitutions = {
         **config.myst_substitutions,
         "live_size": kilobytes(size(WEIGHTS)),
-        "live_text": kilobytes(len(base64.b64encode(WEIGHTS.read_bytes()))),
+        "live_text": kilobytes(len(network())),
         "gpt_size": kilobytes(size(WEIGHTS.with_stem("gpt"))),
         "images": f"{live['test_images']:,}",
         "gpt_bits": f"{whole['test_bits_per_token']:.5f}",
@@ -64,9 +98,7 @@ def choose_files(app, pagename, templatename, context, doctree):
 def write_weights(app, exception):
     if exception or app.builder.format != "html":
         return
-    text = base64.b64encode(WEIGHTS.read_bytes()).decode()
-    (Path(app.outdir) / "_static" / "gpt-live.js").write_text(
-        f'globalThis.pixellabWeights = "{text}";\n')
+    (Path(app.outdir) / "_static" / "gpt-live.js").write_text(network())
 
 
 def setup(app):

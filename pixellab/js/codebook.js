@@ -1,5 +1,5 @@
 // Choose an entry of the codebook, and put it into an image.
-import { canvas, choosable, explorers, make, outline, paint, setting, tile } from "./controls.js";
+import { canvas, choosable, explorers, fits, make, outline, paint, setting, tile } from "./controls.js";
 
 explorers("codebook", (stage, data, [sheet], say) => {
   const { tokens: original, patch, across, entries, columns, shares } = data;
@@ -16,14 +16,14 @@ explorers("codebook", (stage, data, [sheet], say) => {
   let tokens, spot = Math.floor(original.length / 2), entry = original[spot];
   const set = setting(stage, "tokens", original.join("."), (text) => {
     const wanted = text.split(".");
-    if (wanted.length !== original.length || !wanted.every((token) => token in shares)) return;
+    if (wanted.length !== original.length || !wanted.every((i) => fits(i, entries))) return;
     tokens = wanted.map(Number);
     show();
   });
   const put = (token) => set(tokens.map((_, i) => token(i)).join("."));
-  for (const [textContent, token] of [["Original", (i) => original[i]], ["All empty", () => 0],
-    ["All this entry", () => entry]])
-    make(panel, "button", { type: "button", textContent, onclick: () => put(token) });
+  make(panel, "button", { textContent: "Original", onclick: () => put((i) => original[i]) });
+  make(panel, "button", { textContent: "All empty", onclick: () => put(() => 0) });
+  make(panel, "button", { textContent: "All this entry", onclick: () => put(() => entry) });
   choosable(book, Math.ceil(entries / columns), columns, entry, (cell) => {
     entry = Math.min(cell, entries - 1);
     show();
@@ -35,13 +35,12 @@ explorers("codebook", (stage, data, [sheet], say) => {
   });
 
   function show() {
-    const from = (token) => tile(Math.floor(token / columns), token % columns, patch, patch, 1);
-    const to = (i) => tile(Math.floor(i / across), i % across, side, side);
+    const from = (token) => tile(token, columns, patch, patch, 1);
     paint(look, sheet, from(entry));
     paint(book, sheet);
     outline(book, from(entry).map((at) => zoom * at), 6);
-    tokens.forEach((token, i) => paint(picture, sheet, from(token), to(i)));
-    outline(picture, to(spot), 2);
+    tokens.forEach((token, i) => paint(picture, sheet, from(token), tile(i, across, side, side)));
+    outline(picture, tile(spot, across, side, side), 2);
     say(`Entry ${entry}, ${(100 * shares[entry]).toFixed(2)} % of the patches; row ` +
       `${Math.floor(spot / across) + 1}, column ${spot % across + 1} holds entry ${tokens[spot]}.`);
   }

@@ -1,4 +1,4 @@
-// What all explorers share: figures, pictures, sliders, settings in the address.
+// What pages share: figures, pictures, settings in the address, sliders, grids to choose from.
 
 // Call build(stage, data, images, say) once for each figure of this kind: stage takes what
 // it makes; images are those of the still figure, now hidden; say(text) tells what is seen.
@@ -19,9 +19,8 @@ export function explorers(kind, build) {
 }
 
 // A new element inside parent, with these properties.
-export function make(parent, tag, properties = {}) {
-  return parent.appendChild(Object.assign(document.createElement(tag), properties));
-}
+export const make = (parent, tag, properties = {}) =>
+  parent.appendChild(Object.assign(document.createElement(tag), properties));
 
 // A picture, its pixels enlarged `scale` times; label says what it shows.
 export const canvas = (parent, width, height, ariaLabel, scale = 1) => make(parent, "canvas",
@@ -42,29 +41,49 @@ export function outline(picture, [x, y, width, height], line) {
   context.strokeRect(x - line / 2, y - line / 2, width + line, height + line);
 }
 
-// The part of a sheet that is the tile at (row, column), tiles being gap pixels apart.
-export const tile = (row, column, width, height, gap = 0) =>
-  [column * (width + gap), row * (height + gap), width, height];
+// The part of a sheet that is tile number i, tiles being gap pixels apart.
+export const tile = (i, columns, width, height, gap = 0) =>
+  [i % columns * (width + gap), Math.floor(i / columns) * (height + gap), width, height];
 
-// A setting that stands in the address. Calls use(value) with `first` and with what the
-// address says, now and later. Returns set(value): use it and, at rest, write it there.
-export function setting(stage, key, first, use) {
-  const name = key + stage.closest("[data-explorer]").dataset.live;
-  const all = () => [...new URLSearchParams(location.hash.slice(1))].filter(([, text]) => text);
-  const read = () => all().forEach(([other, text]) => other === name && use(text));
-  let resting;
-  use(first);
-  read();
+// Whether a text of the address is a whole number from 0 to count - 1.
+export const fits = (text, count) => /^\d+$/.test(text) && text < count;
+
+const named = () => [...new URLSearchParams(location.hash.slice(1))]; // #t=0.8&p=0.9
+const known = new Map(); // what this script read there or wrote, the newest last
+let resting;
+
+// Call use(text) with what the address says of a setting, now and whenever that is edited.
+// Returns write(value). What others wrote there stays, a place such as #exercises, too.
+export function linked(name, use) {
+  const read = () => named().forEach(([other, text]) => {
+    if (other === name && text) use(known.set(name, text).get(name));
+  });
   addEventListener("hashchange", read);
-  if (all().at(-1)?.[0] === name) stage.scrollIntoView({ block: "center" }); // the newest
+  read();
   return (value) => {
-    use(value);
+    known.delete(name);
+    known.set(name, value);
     clearTimeout(resting);
-    resting = setTimeout(() => {
-      const now = [...all().filter(([other]) => other !== name), [name, value]];
-      try { history.replaceState(null, "", `#${new URLSearchParams(now)}`); }
+    resting = setTimeout(() => { // at rest: browsers refuse 200 changes in ten seconds
+      const others = location.hash.slice(1).split("&").filter((part) =>
+        part && !known.has(part.split("=")[0]));
+      const all = [...others, new URLSearchParams([...known])].join("&");
+      try { history.replaceState(null, "", `#${all}`); }
       catch { /* some notebooks show outputs where there is no address */ }
     }, 200);
+  };
+}
+
+// A setting that stands in the address. Calls use(value) with `first` and with what the
+// address says, now and later. Returns set(value): use it, and write it there.
+export function setting(stage, key, first, use) {
+  const name = key + stage.closest("[data-explorer]").dataset.live;
+  use(first);
+  const write = linked(name, use);
+  if (named().at(-1)?.[0] === name) stage.scrollIntoView({ block: "center" });
+  return (value) => {
+    use(value);
+    write(value);
   };
 }
 
@@ -79,31 +98,37 @@ export function sliders(stage, specs, change) {
     const input = make(box, "input", { type: "range", ...range });
     const set = setting(stage, key, value, (text) => {
       if (!Number.isFinite(Number(text))) return;
-      input.value = text; // the browser keeps it within the range
+      input.value = Number(text); // the browser keeps it within the range
       state[key] = Number(input.value);
       said.textContent = input.ariaValueText = words ? words[state[key]] : input.value;
       change(state);
     });
-    input.addEventListener("input", () => set(input.value));
+    input.oninput = () => set(input.value);
   }
+}
+
+// How many cells a key leads on in a grid whose ends meet, 0 for one that chooses.
+export function leads({ key, altKey, ctrlKey, metaKey }, rows, columns) {
+  if (altKey || ctrlKey || metaKey) return undefined; // those go to the browser
+  return { ArrowUp: (rows - 1) * columns, ArrowDown: columns, ArrowLeft: rows * columns - 1,
+    ArrowRight: 1, Enter: 0, " ": 0 }[key];
 }
 
 // Let pointer and keys visit the cells of a grid, from `at`: visit(cell, whether it is chosen).
 export function choosable(picture, rows, columns, at, visit) {
-  const count = rows * columns;
-  const steps = { ArrowUp: count - columns, ArrowDown: columns, ArrowLeft: count - 1,
-    ArrowRight: 1, Enter: 0, " ": 0 };
   const part = (share, whole) => Math.min(whole - 1, Math.floor(share * whole));
   Object.assign(picture, { tabIndex: 0, role: "application" });
-  picture.addEventListener("click", ({ offsetX, offsetY }) => {
+  picture.onfocus = () => visit(at, false); // so that one sees where one is
+  picture.onclick = ({ offsetX, offsetY }) => {
     at = part(offsetY / picture.clientHeight, rows) * columns +
       part(offsetX / picture.clientWidth, columns);
     visit(at, true);
-  });
-  picture.addEventListener("keydown", (event) => {
-    if (!(event.key in steps)) return;
-    at = (at + steps[event.key]) % count;
-    visit(at, steps[event.key] === 0);
+  };
+  picture.onkeydown = (event) => {
+    const step = leads(event, rows, columns);
+    if (step === undefined) return;
+    at = (at + step) % (rows * columns);
+    visit(at, step === 0);
     event.preventDefault();
-  });
+  };
 }

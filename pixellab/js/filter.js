@@ -3,15 +3,9 @@
 // logits -> Float64Array of the same length: temperature (0 is greedy), then
 // topK most likely, then the smallest set of most likely ones that reaches topP.
 export function probabilities(logits, temperature = 1, topK = Infinity, topP = 1) {
-  const probs = new Float64Array(logits.length);
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i] > logits[best]) best = i;
-  if (temperature === 0) {
-    probs[best] = 1;
-    return probs;
-  }
-  for (let i = 0; i < probs.length; i++)
-    probs[i] = Math.exp((logits[i] - logits[best]) / temperature);
+  const probs = new Float64Array(logits), most = Math.max(...probs), best = probs.indexOf(most);
+  probs.forEach((logit, i) => { probs[i] = Math.exp((logit - most) / temperature); });
+  if (temperature === 0) probs.fill(0).fill(1, best, best + 1);
   normalise(probs);
   if (topK >= probs.length && topP >= 1) return probs;
   const order = [...probs.keys()].sort((a, b) => probs[b] - probs[a]);
@@ -27,18 +21,19 @@ export function probabilities(logits, temperature = 1, topK = Infinity, topP = 1
 
 // Inverse CDF: a number in [0, 1) -> a token.
 export function draw(probs, uniform) {
-  const target = uniform * probs.reduce((sum, p) => sum + p, 0);
-  let cdf = 0, last = 0;
-  for (let token = 0; token < probs.length; token++) {
-    cdf += probs[token];
-    if (probs[token] > 0) last = token;
-    if (cdf > target) return token;
-  }
-  return last;
+  const target = uniform * sum(probs);
+  let cdf = 0;
+  return probs.findIndex((p) => (cdf += p) > target);
 }
 
+export const sum = (probs) => probs.reduce((total, p) => total + p, 0);
+
 function normalise(probs) {
-  const sum = probs.reduce((total, p) => total + p, 0);
-  for (let i = 0; i < probs.length; i++) probs[i] /= sum;
+  const total = sum(probs);
+  probs.forEach((p, i) => { probs[i] = p / total; });
   return probs;
 }
+
+// What Python wrote in base 64.
+export const numbers = (text, Kind = Float32Array) =>
+  new Kind(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);

@@ -1,10 +1,10 @@
 // The page book/live: draw a beginning, let the GPT finish it, see what each pixel costs.
+import { leads, linked, make } from "./controls.js";
 import { draw, probabilities } from "./filter.js";
-import { gpt, readWeights } from "./gpt.js";
+import { gpt } from "./gpt.js";
 
-const SIDE = 28, PLACES = SIDE * SIDE, GREYS = 256, NONE = 10; // the label for none
-const NOT_YET = [173, 216, 230], NO_COST = [52, 65, 70];
-const MOST_BITS = 12; // a pixel of more is drawn as one of these
+const SIDE = 28, PLACES = SIDE * SIDE, GREYS = 256;
+const MOST_BITS = 12, NO_COST = [52, 65, 70]; // more bits look like these; not known yet
 const drawing = new Uint8Array(PLACES), tokens = new Uint8Array(PLACES);
 const costs = new Float32Array(PLACES), expected = new Float32Array(PLACES * GREYS);
 const part = (name) => document.getElementById(`live-${name}`);
@@ -12,13 +12,10 @@ const form = part("form"), paper = part("paper");
 let start = null; // begins a digit, once the weights are here
 let count = 0;    // pixels of `tokens` on show; behind them, the reader's drawing
 let frame = 0;    // the next slice of work, while the model draws
-let cursor = 7 * SIDE + 9, pen = null; // a place; where the mouse is pressed, [x, y]
+let cursor = 7 * SIDE + 9, pen = null; // a place; where paper is pressed, [x, y]
 
 const say = (text) => { part("status").textContent = text; };
 const value = (place) => (place < count ? tokens : drawing)[place];
-const grey = (place) => Array(3).fill(value(place));
-const paperColour = (place) => place < Math.max(count, form.rows.value * SIDE) ? grey(place)
-  : NOT_YET.map((colour) => 0.8 * colour + 0.2 * drawing[place]);
 // One hue, from black (nothing) to a light orange.
 const costColour = (bits) => [[255, 0.7], [200, 1.3], [150, 2.5]].map(
   ([most, power]) => most * Math.min(1, bits / MOST_BITS) ** power);
@@ -41,7 +38,7 @@ function bars(canvas, heights, colour) { // one column each, heights 0 .. 1
 
 function show() {
   const known = [...costs.subarray(0, count)], bits = known.reduce((sum, cost) => sum + cost, 0);
-  fill(paper, paperColour);
+  fill(paper, (place) => Array(3).fill(value(place)));
   fill(part("costs"), (place) => place < count ? costColour(costs[place]) : NO_COST);
   bars(part("strip"), known.map((cost) => Math.min(1, cost / MOST_BITS)),
     (place) => `rgb(${costColour(costs[place])})`);
@@ -54,16 +51,16 @@ function show() {
 
 function inspect(place) { // -> the pixel in words
   const row = Math.floor(place / SIDE), column = place % SIDE, known = place < count;
-  const text = `Row ${row + 1}, column ${column + 1}: grey ${value(place)}`
-    + (known ? `, ${costs[place].toFixed(2)} bits` : "");
   cursor = place;
-  part("pixel").textContent = text;
-  for (const [name, many] of Object.entries({ row, column, kept: form.rows.value }))
+  part("pixel").textContent = `Row ${row + 1}, column ${column + 1}: grey ${value(place)}`
+    + (known ? `, ${costs[place].toFixed(2)} bits` : "");
+  const kept = form.rows.value, drawn = Math.max(kept, Math.ceil(count / SIDE));
+  for (const [name, many] of Object.entries({ row, column, kept, drawn }))
     part("tool").style.setProperty(`--${name}`, many / SIDE);
   const guess = known ? [...expected.subarray(place * GREYS, (place + 1) * GREYS)] : [];
   bars(part("guess"), guess.map((p) => Math.max(0, 1 + Math.log2(p) / MOST_BITS)),
     (i) => i === value(place) ? "#ffbc78" : "#7fa7c9");
-  return text;
+  return part("pixel").textContent;
 }
 
 // The number in [0, 1) of a place: the same for the same seed, whatever is kept.
@@ -73,12 +70,17 @@ function uniform(seed, place) {
   return ((bits ^ bits >>> 16) >>> 0) / 2 ** 32;
 }
 
-function edit(change) { // puts the model's part away
+function rest(words, change) { // draw no more, change something, and say so
   cancelAnimationFrame(frame);
-  frame = count = 0;
-  change();
+  frame = 0;
+  change?.();
   show();
+  say(words);
 }
+
+// Put the model's part away.
+const edit = (change, words = "Your drawing, without the model.") =>
+  rest(words, () => { count = 0; change?.(); });
 
 function finish() {
   const [label, rows, t, p, seed] = [...new FormData(form).values()].map(Number); // in order
@@ -96,8 +98,8 @@ function finish() {
     if (!frame || !calm) show();
     if (!frame) say(`Done: ${part("bytes").textContent}, ${part("bits").textContent}.`);
   }
-  edit(() => say(`The model draws from row ${Math.min(SIDE, rows + 1)} on.`));
-  work();
+  edit(() => { frame = requestAnimationFrame(() => work()); },
+    rows < SIDE ? `The model draws from row ${rows + 1} on.` : "The model reads all rows.");
 }
 
 // A line about two pixels wide with soft edges, from one point [x, y] to another.
@@ -115,85 +117,76 @@ function example({ rows, strokes }) {
   const points = strokes.split(" ").map((point) => point.split(",").map(Number));
   drawing.fill(0);
   form.rows.value = rows;
-  for (let i = 1; i < points.length; i++) stroke(points[i - 1], points[i]);
+  points.slice(1).forEach((point, i) => stroke(points[i], point));
 }
 
-// The weights stand in a script of their own: a page in a folder may not fetch a file.
-async function load() {
-  const script = Object.assign(document.createElement("script"), part("load").dataset);
+// The weights are a script, because a page in a folder may not fetch a file. (Nor may it
+// check one: a damaged script does not run, there.)
+function load() {
+  const { src, integrity } = part("load").dataset;
+  const script = make(document.head, "script",
+    { integrity: location.protocol === "file:" ? "" : integrity, src });
   part("load").disabled = true;
   say("Loading …");
-  try {
-    await new Promise((done, failed) => {
-      script.onload = done;
-      script.onerror = () => failed(Error("The file of weights could not be read."));
-      document.head.append(script);
-    });
-    start = gpt(await readWeights(Uint8Array.from(
-      atob(pixellabWeights), (letter) => letter.charCodeAt(0))));
+  script.onload = script.onerror = () => {
+    const weights = globalThis.pixellabWeights, waiting = document.activeElement === document.body;
+    part("load").disabled = false;
+    if (!weights) return say("The file of weights is missing or damaged: the model is not loaded.");
+    start = gpt(weights);
     part("load").hidden = true;
     part("finish").disabled = false;
-    part("finish").focus();
+    if (waiting) part("finish").focus();
     say("The model is here.");
-  } catch (error) {
-    part("load").disabled = false;
-    say(`${error.message} The model is not loaded.`);
-  }
+  };
 }
 
-function press(event) {
-  const step = { ArrowUp: -SIDE, ArrowDown: SIDE, ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  const erase = event.shiftKey || event.key === "Backspace";
+const erases = ({ shiftKey, key }) => shiftKey || key === "Backspace" || part("eraser").checked;
+
+paper.onkeydown = (event) => {
+  const step = event.key === "Backspace" ? 0 : leads(event, SIDE, SIDE);
   const spot = [cursor % SIDE + 0.5, Math.floor(cursor / SIDE) + 0.5];
-  if (step) cursor = Math.min(PLACES - 1, Math.max(0, cursor + step));
-  else if ([" ", "Backspace"].includes(event.key)) edit(() => stroke(spot, spot, erase));
-  else return;
+  if (step === undefined) return;
   event.preventDefault();
+  if (step) cursor = (cursor + step) % PLACES;
+  else edit(() => stroke(spot, spot, erases(event)));
   say(inspect(cursor));
-}
+};
 
-function point(event) {
+function point(event) { // at a pixel, to paint it or to ask what it costs
   const at = [event.offsetX, event.offsetY].map((offset) =>
     Math.min(SIDE - 0.01, Math.max(0, offset / event.target.clientWidth * SIDE)));
-  if (event.type === "pointerdown") pen = at;
-  if (pen) edit(() => stroke(pen, at, event.shiftKey || part("eraser").checked));
+  if (!event.isPrimary) return; // a second finger
+  if (event.type === "pointerdown" && event.target === paper && !event.button) {
+    paper.setPointerCapture(event.pointerId);
+    pen = at;
+  }
+  if (pen) edit(() => stroke(pen, at, erases(event)));
   if (pen) pen = at;
   inspect(Math.floor(at[1]) * SIDE + Math.floor(at[0]));
 }
-
-function readHash() { // #label=3&rows=14&t=0.8&p=0.9&seed=7, or some of it
-  for (const [name, text] of new URLSearchParams(location.hash.slice(1)))
-    if (["label", "rows", "t", "p", "seed"].includes(name)) form[name].value = text;
-  if (form.label.selectedIndex < 0) form.label.value = NONE;
-  edit(() => {});
-}
-
-paper.onpointerdown = (event) => {
-  if (event.button) return; // not the first one of the mouse
-  paper.setPointerCapture(event.pointerId);
-  point(event);
-};
-paper.onpointermove = part("costs").onpointermove = point;
+for (const canvas of [paper, part("costs")]) canvas.onpointerdown = canvas.onpointermove = point;
 paper.onpointerup = paper.onpointercancel = () => { pen = null; };
-paper.onkeydown = press;
-form.oninput = () => count ? finish() : show();
-form.onchange = () => history.replaceState(null, "", `#${new URLSearchParams(new FormData(form))}`);
-form.onsubmit = () => false;
-onhashchange = readHash;
+
 part("load").onclick = load;
-part("finish").onclick = () => {
-  if (!frame) return finish();
-  cancelAnimationFrame(frame);
-  frame = 0;
-  show();
-};
-part("undo").onclick = () => edit(() => {});
-part("clear").onclick = () => edit(() => drawing.fill(0));
+part("finish").onclick = () => frame
+  ? rest(`Stopped after ${count} of ${PLACES} pixels.`) : finish();
+part("undo").onclick = () => edit();
+part("clear").onclick = () => edit(() => drawing.fill(0), "The paper is empty.");
 part("save").onclick = () => Object.assign(document.createElement("a"),
   { download: "digit.png", href: paper.toDataURL() }).click();
 const examples = document.querySelectorAll("[data-strokes]");
 for (const button of examples) button.onclick = () => edit(() => example(button.dataset));
+
 part("tool").hidden = false;
 example(examples[0].dataset);
 bars(part("scale"), Array(120).fill(1), (i) => `rgb(${costColour(i / 120 * MOST_BITS)})`);
-readHash();
+form.onsubmit = () => false;
+form.oninput = () => count || frame ? finish() : show();
+const writers = [...form.elements].map((field) => linked(field.name, (text) => {
+  const before = field.value;
+  if (Number.isFinite(Number(text))) field.value = Number(text);
+  field.value ||= before; // there is no such label
+  form.oninput();
+}));
+form.onchange = () => writers.forEach((write, i) => write(form.elements[i].value));
+show();

@@ -8,11 +8,10 @@ explorers("rates", (stage, { limits, start }, [], say) => {
   sliders(stage, { bytes: { label: "bytes a frame, at most", min: 0, max: limits.length - 1,
     value: start, words: limits } }, ({ bytes }) => {
     const found = [...still.children].map((format) => {
-      const files = [...format.querySelectorAll("[data-bytes]")];
+      const files = [...format.querySelectorAll("[data-bytes]")]; // the first is none, of 0
       const best = files.filter((file) => file.dataset.bytes <= limits[bytes]).at(-1);
       for (const file of files) file.hidden = file !== best;
-      format.classList.toggle("pl-none", !best);
-      return `${format.dataset.format} ${best?.textContent ?? "cannot go this small"}`;
+      return `${format.dataset.format} ${best.textContent}`;
     });
     say(`At most ${limits[bytes]} bytes: ${found.join("; ")}.`);
   });

@@ -1227,7 +1227,7 @@ for name, shares in agreement.items():
         pl.glue(f"symbols_{name}_{key.replace(' ', '_')}",
                 f"{value:.1f}")
 misread = round(80 * (1 - agreement["judge"]["kept"] / 100))
-pl.glue("symbols_kept_misread", misread)
+pl.glue("symbols_kept_misread", misread or "none")
 
 # %% [markdown]
 # | read as asked, in % | real digits, as symbols | all 640 drawn | the 80 kept |
@@ -1332,8 +1332,8 @@ for name, value in means.items():
 # read.
 #
 # And of the eighty that were kept? The judge misreads
-# {glue:text}`symbols_kept_misread`; the third row shows those that convince it
-# least.
+# {glue:text}`symbols_kept_misread` of them; the third row shows those that
+# convince it least.
 
 # %% mystnb={"image": {"alt": "Three rows of samples with the digit asked for and the digit read. First row: clear digits of another class, mostly 1s and 7s in place of 2s, 4s and 8s. Second row: shapes with filled loops, or half one digit and half another. Third row: kept samples that convince the judge least; they can be read."}}
 confidence, read = verdict.softmax(dim=2).max(dim=2)  # (10, 64)

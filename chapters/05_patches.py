@@ -1125,8 +1125,9 @@ pl.glue("patches_smallest_psnr", f"{files['smallest_webp']['psnr']:.1f}")
 # %% [markdown]
 # {glue:text}`patches_bytes` bytes for one of {glue:text}`patches_files`
 # digits, {glue:text}`patches_over` bits more than the network's own bits,
-# since a file ends at a whole byte and a coder must be flushed. Lossy WebP
-# needs {glue:text}`patches_webp`, and cannot go below
+# since a file ends at a whole byte and a coder must be flushed. The smallest
+# files of lossy WebP that are at least as good have
+# {glue:text}`patches_webp` bytes, and it cannot go below
 # {glue:text}`patches_smallest` (at {glue:text}`patches_smallest_psnr` dB). Two
 # things make that unfair, and should be said: WebP's bytes hold a header,
 # which says how large the picture is, and ours hold none; and WebP is made for
@@ -1510,9 +1511,9 @@ pl.glue("patches_judge_smoothed", f"{after['judge']:.1f}")
 #
 # ## Your own
 #
-# Everything that was fixed here is an option: the side of a patch, the number
-# of entries, the width, the layers and the heads of the network. The codebook
-# and the network are two stages, which can be run one by one or together:
+# What was fixed here is an option: the side of a patch, the number of entries,
+# the width and the layers of the network. The codebook and the network are two
+# stages, which can be run one by one or together:
 #
 # ```bash
 # pixellab train patches --stage tokenizer --patch 4 --codebook-size 512 \

@@ -482,7 +482,8 @@ for axis, (name, cloud) in zip(axes, clouds.items()):
     axis.scatter(*cloud[0].flatten(1), s=5, color=pl.figures.BLUE)
     axis.set(aspect="equal", xticks=[], yticks=[], xlim=(-1.2, 1.2),
              ylim=(-1.2, 1.2), title=name,
-             xlabel=f"{round(entropy_terms(cloud).item(), 2) + 0:.2f} nats")
+             xlabel=f"{round(entropy_terms(cloud).item(), 2) + 0:.2f} nats"
+             .replace("-", "\u2212"))  # a minus, as on the axes
 plt.show()
 liked = [entropy_terms(cloud).item() for cloud in clouds.values()]
 assert liked[1] < liked[0] < liked[2]
@@ -1055,7 +1056,8 @@ pl.glue("bsq_valid_frames", about["valid_images"])
 # %%
 spent = model.token_bits(many[::max(1, len(many) // 16)]).mean(dim=0)  # (600,)
 spent = spent.view(20, 30)
-print("the 20 rows:", " ".join(f"{row:.1f}" for row in spent.mean(dim=1)))
+print("every second row:",
+      " ".join(f"{row:.1f}" for row in spent.mean(dim=1)[::2]))
 assert spent.min() >= 0 and spent.max() > 1.2 * spent.mean()
 
 # %% mystnb={"image": {"alt": "A map of 20 by 30 places with the mean bits of each token. The middle, where the horizon, the track and the kart are, is brightest; the upper left corner and the first column cost more than what lies beside them; the lower corners are among the darkest."}}
@@ -1321,8 +1323,8 @@ shades = [colour for colour, width in zip(palette, sizes)
           for _ in range(width)] + ["#a5cdf7"] * (len(blob) - 17)
 figure, axis = plt.subplots(figsize=(5, 2.2))
 for number, shade in enumerate(shades):
-    axis.add_patch(plt.Rectangle((number % 40, -(number // 40)), 0.86, 0.86,
-                                 color=shade))
+    axis.add_patch(plt.Rectangle((number % 40, -(number // 40)), 0.8, 0.8,
+                                 color=shade, lw=0))
 axis.set(xlim=(-0.2, 40.2), ylim=(-(len(blob) // 40) - 0.3, 1.2),
          aspect="equal")
 axis.axis("off")
@@ -1390,7 +1392,7 @@ pl.glue("bsq_flips", f"{len(reasons):,}")
 pl.glue("bsq_first_garbage", first_garbage)
 
 # %% [markdown]
-# The tokens up to {glue:text}`bsq_first_garbage` are right. After that the
+# The tokens before number {glue:text}`bsq_first_garbage` are right. Then the
 # model dreams: it goes on with what is likely, guided by random bits. That is
 # the danger of a good model. The garbage looks like a picture, and only the
 # checksum knows. All {glue:text}`bsq_flips` files with one flipped bit were
@@ -1615,18 +1617,19 @@ for bare, axis in enumerate(axes):
         rows = curve_of(name, bare)
         axis.plot(*zip(*rows), "o-", ms=3, color=colours[name])
         end = [row for row in rows if row[0] < 950][-1]
-        if name.endswith("size"):  # the label below its first point
-            end = rows[0][0], rows[0][1] - 0.3
-        axis.annotate(f" {name}", end, color=colours[name],
-                      va="bottom" if name == "AVIF" else "top")
+        if name.endswith("size"):  # below its first point, and only above,
+            end = rows[0]          # where nothing else is
+        if not (bare and name.endswith("size")):
+            axis.annotate(f" {name} ", end, color=colours[name], **(
+                {"ha": "right"} if name == "AVIF" else {"va": "top"}))
     key = "payload_bytes" if bare else "bytes"
     axis.plot([point[key] for point in points],
               [psnr(point["mse"]) for point in points], "o-", ms=4,
               color=pl.figures.BLUE)
     axis.plot(ours[key], psnr(ours["mse"]), "*", ms=14,
               color=pl.figures.BLUE)
-    axis.annotate("ours", (ours[key], psnr(ours["mse"])), xytext=(6, -6),
-                  textcoords="offset points", va="top",
+    axis.annotate("ours", (ours[key], psnr(ours["mse"])), xytext=(-7, 5),
+                  textcoords="offset points", ha="right",
                   color=pl.figures.BLUE)
     axis.set(xlim=(0, 1080), ylim=(20, 30.5), ylabel="PSNR, dB",
              title="without fixed headers" if bare else "whole files")
@@ -1635,7 +1638,11 @@ plt.show()
 
 # %% tags=["remove-cell"]
 def in_words(gain):
-    return "cannot go this small" if gain is None else f"{gain:+.1f} dB"
+    if gain is None:
+        return "cannot go this small"
+    if abs(gain) < 0.05:
+        return "level"
+    return f"{gain:+.1f} dB".replace("-", "\u2212")  # a minus, no hyphen
 
 
 keys = {name: name.lower().replace(" at half size", "_half")
@@ -1661,7 +1668,8 @@ saved_each = needed[strongest] - ours["bytes"]
 pl.glue("bsq_strongest", strongest)
 pl.glue("bsq_needed", f"{needed[strongest]:.0f}")
 pl.glue("bsq_megabytes", f"{megabytes:.1f}")
-pl.glue("bsq_pays", f"after {1e6 * megabytes / saved_each:,.0f} frames"
+pl.glue("bsq_pays",
+        f"after {round(1e6 * megabytes / saved_each, -2):,.0f} frames"
         if saved_each > 1 else "at no number of frames")
 pl.glue("bsq_webp_ms", f"{webp_ms:.0f}")
 pl.glue("bsq_rd_encode", f"{ours['encode_seconds']:.1f}")
@@ -1679,20 +1687,25 @@ pl.glue("bsq_rd_decode", f"{ours['decode_seconds']:.1f}")
 # | WebP at half size | {glue:text}`bsq_gain_webp_half` | {glue:text}`bsq_gain_webp_half_bare` | {glue:text}`bsq_smallest_webp_half` | {glue:text}`bsq_fixed_webp_half` |
 # | AVIF | {glue:text}`bsq_gain_avif` | {glue:text}`bsq_gain_avif_bare` | {glue:text}`bsq_smallest_avif` | {glue:text}`bsq_fixed_avif` |
 #
-# Five remarks, to be fair. **To beat JPEG here is nearly free**: at this size
-# most of its file is header. WebP and AVIF are the bar. Without headers AVIF
-# is the strongest, and ours has {glue:text}`bsq_gain_avif_bare` against it.
-# **A rival may be helped**: half the size is a simple trick, and strong at few
-# bytes. The smallest files with our error are those of
-# {glue:text}`bsq_strongest`, with {glue:text}`bsq_needed` bytes. **The rivals
-# know nothing of karts.** They are made for every picture there is; ours has
-# seen {glue:text}`bsq_train_frames` frames of this game and would be poor at
-# anything else. **The decoder weighs {glue:text}`bsq_megabytes` MB.** Compared
-# with those smallest files, that is paid back {glue:text}`bsq_pays`. **And it
-# is slow**: {glue:text}`bsq_rd_encode` seconds to write a frame and
-# {glue:text}`bsq_rd_decode` to read it, where WebP writes and reads one in
-# {glue:text}`bsq_webp_ms` thousandths of a second. What this model shows is
-# how far knowledge of the data goes, with a small network.
+# Five remarks, to be fair.
+#
+# - **To beat JPEG here is nearly free**: at this size most of its file is
+#   header. WebP and AVIF are the bar. Without headers AVIF is the strongest
+#   (ours against it: {glue:text}`bsq_gain_avif_bare`).
+# - **A rival may be helped**: half the size is a simple trick, and strong at
+#   few bytes. The smallest files with our error are those of
+#   {glue:text}`bsq_strongest`, with {glue:text}`bsq_needed` bytes.
+# - **The rivals know nothing of karts.** They are made for every picture there
+#   is; ours has seen {glue:text}`bsq_train_frames` frames of this game and
+#   would be poor at anything else.
+# - **The decoder weighs {glue:text}`bsq_megabytes` MB.** Compared with those
+#   smallest files, that is paid back {glue:text}`bsq_pays`.
+# - **And it is slow**: {glue:text}`bsq_rd_encode` seconds to write a frame and
+#   {glue:text}`bsq_rd_decode` to read it, where WebP writes and reads one in
+#   {glue:text}`bsq_webp_ms` thousandths of a second.
+#
+# What this model shows is how far knowledge of the data goes, with a small
+# network.
 #
 # ## Your own
 #

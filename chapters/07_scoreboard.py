@@ -20,8 +20,9 @@
 #
 # "At what?" is the right answer, and this chapter makes it precise. It measures
 # bits, bytes, the quality of what is drawn, and time, and for each of them it
-# says which numbers may stand side by side. At the end is a table to act on:
-# if you want this, take that.
+# says which numbers may stand side by side. In a hurry? The
+# {ref}`last table <score-which>` is there to act on: if you want this, take
+# that.
 #
 # Nothing large is computed here. The numbers are those of `make bench`, one
 # command that measures them all anew; they lie in `benchmarks/results.json`.
@@ -144,7 +145,8 @@ table(["", "tokens an image", "values of a token", "parameters", "file, MB",
 
 # %% [markdown]
 # All of them are small, and all were trained on one core of a CPU. That is
-# the league they play in.
+# the league they play in. (Parameters are those of the network and of a
+# tokenizer that learns.)
 #
 # And how do they do? Here is everything at once. Take it as a map; each line
 # is explained further down.
@@ -209,10 +211,10 @@ table(["", *NAMES], [
 # far a crowd of them is from real digits (1: not at all); how well a reader
 # reads real digits who has learned from drawn ones; time, size and training.
 #
-# Bold marks the best of a line, where a line may be compared at all. It may
-# not in the first half: bits and bytes belong to the pictures they describe.
-# A frame is not a digit, a black and white digit is not a grey one, and a
-# picture with an error is not the picture.
+# Bold marks the best of the three lines about drawn digits, which put the same
+# question to all. Bits and bytes do not: they belong to the pictures they
+# describe. A frame is not a digit, a black and white digit is not a grey one,
+# and a picture with an error is not the picture.
 #
 # ## Bits
 #
@@ -429,17 +431,18 @@ for name, model in [*list(models.items())[:4], ("pixelcnn-binary", binary)]:
     assert torch.equal(model.decompress(blob), image[0])
     price = model.bits(image, None if known is None else [known]).item()
     written[name] = (len(blob), price)
-    print(f"{name}: {len(blob)} bytes, {header} of them header; its price was "
-          f"{price / 8:.1f} bytes; the same pixels again")
-    assert -8 < 8 * (len(blob) - header) - price < 12  # a lucky ending: below 0
+    print(f"{name}: {len(blob)} bytes, {header} of them header, "
+          f"for a price of {price / 8:.1f}")
+    assert -8 < 8 * (len(blob) - header) - price < 12  # lucky ends: < 0
 
 # %% [markdown]
-# The mean over {glue:text}`score_lossless_digits` digits, 100 of each class,
-# each in a file of its own, with all headers; and, by `gpt`, all in one
-# archive: one header, and one long number for all digits and their labels,
-# written 100 digits at a time. The rivals get the same pixels, with their
-# strongest settings. (`python -m benchmarks lossless`. A fresh process read
-# our archive again. Theirs hold no labels.)
+# Every file gave back the same pixels. One digit proves little, so the next
+# table has the mean over {glue:text}`score_lossless_digits` digits, 100 of
+# each class: each in a file of its own, with all headers; and, by `gpt`, all in
+# one archive, with one header and one long number for all digits and their
+# labels. The rivals get the same pixels, with their strongest settings.
+# (`python -m benchmarks lossless`. A fresh process read our archive again.
+# Theirs hold no labels.)
 
 # %% tags=["remove-cell"]
 alone, archives = lossless["files"], lossless["archives"]
@@ -451,7 +454,7 @@ best_together = min(rivals_together,
 saved = alone[best_alone]["bytes"] - alone["gpt"]["bytes"]
 saved_together = (archives[best_together]["bytes_per_digit"]
                   - archives["gpt"]["bytes_per_digit"])
-pays = {name: 1e6 * about[name]["megabytes"] / saved_together
+pays = {name: round(1e6 * about[name]["megabytes"] / saved_together, -2)
         for name in ("gpt", "gpt-live")}
 pl.glue("score_lossless_digits", f"{lossless['digits']:,}")
 pl.glue("score_gpt_file", f"{alone['gpt']['bytes']:.0f}")
@@ -527,7 +530,8 @@ def draw_rivals(axis, rivals, most=45):
                       if psnr(row["mse"]) < most)
         axis.plot(*zip(*line), "o-", ms=3, color=COLOURS[name])
         below = name == "WebP at half size"  # its curve ends among others
-        axis.annotate(f" {name} ", line[0 if below else -1],
+        axis.annotate(" WebP at\n half size" if below else f"{name} ",
+                      line[0 if below else -1],
                       ha="left" if below else "right", va="top" if below
                       else "bottom", color=COLOURS[name])
     axis.set(xlabel="bytes of a file", ylabel="PSNR, dB")
@@ -598,12 +602,16 @@ for name, rivals in (("patches", digit_rates["rivals"]),
     pl.glue(f"score_{name}_rival", needed[name][1])
     pl.glue(f"score_{name}_needed", f"{needed[name][0]:.0f}")
     gained = needed[name][0] - file_bytes[name]
+    after = round(1e6 * about[name]["megabytes"] / gained, -2)
     pl.glue(f"score_{name}_pays", "never" if gained < 1 else
-            f"after {1e6 * about[name]['megabytes'] / gained:,.0f}")
+            f"after {after:,.0f}")
+
+# %% tags=["remove-cell"]
 pl.glue("score_rate_digits", digit_rates["digits"])
 least = min(digit_rates["rivals"]["WebP"], key=lambda row: row["bytes"])
 pl.glue("score_least_webp", f"{least['bytes']:.0f}")
 pl.glue("score_least_webp_psnr", f"{psnr(least['mse']):.1f}")
+pl.glue("score_gpt_here", f"{ours_on_digits['gpt']['bytes']:.0f}")
 pl.glue("score_rate_frames", frames["frames"])
 pl.glue("score_symbols_psnr", f"{errors['symbols']:.1f}")
 
@@ -613,22 +621,28 @@ assert needed["patches"][0] > 2 * file_bytes["patches"]
 # %% [markdown]
 # (Means over {glue:text}`score_rate_digits` validation digits and
 # {glue:text}`score_rate_frames` validation frames, whole files. The dots beside
-# `bsq` are the smaller models of chapter 6.) Look at the left end of WebP's
-# curve: its smallest file has {glue:text}`score_least_webp` bytes at
-# {glue:text}`score_least_webp_psnr` dB. With {glue:text}`score_gpt_file` `gpt`
-# keeps every pixel. A digit of patches is a file of
-# {glue:text}`score_patches_bytes` bytes at {glue:text}`score_patches_psnr` dB,
-# and {glue:text}`score_header` of these are header; the best rival for that error,
-# {glue:text}`score_patches_rival`, needs {glue:text}`score_patches_needed`. A
-# frame of `bsq` has {glue:text}`score_bsq_bytes` bytes at
+# `bsq` are the smaller models of chapter 6.)
+#
+# **Digits.** A file of `patches` has {glue:text}`score_patches_bytes` bytes,
+# {glue:text}`score_header` of them header, at {glue:text}`score_patches_psnr`
+# dB. The best rival for that error, {glue:text}`score_patches_rival`, would
+# need {glue:text}`score_patches_needed` (read off between two of its files).
+# And look at the left end of WebP's curve: its smallest file has
+# {glue:text}`score_least_webp` bytes at {glue:text}`score_least_webp_psnr` dB,
+# and with {glue:text}`score_gpt_here`, on the same digits, `gpt` keeps every
+# pixel. The error of `symbols` is counted against the digit at 30 x 30: black
+# and white cannot say grey, and {glue:text}`score_symbols_psnr` dB is what
+# that costs.
+#
+# **Frames.** `bsq` has {glue:text}`score_bsq_bytes` bytes at
 # {glue:text}`score_bsq_psnr` dB, {glue:text}`score_bsq_rival` needs
-# {glue:text}`score_bsq_needed`. Beside these, the weights of `patches` pay
+# {glue:text}`score_bsq_needed`. {doc}`Chapter 6 <06_bsq>` says what else must
+# be held against that (the rivals know nothing of karts), and takes headers
+# off as well.
+#
+# **Weights.** Beside these rivals those of `patches` pay
 # {glue:text}`score_patches_pays` digits and those of `bsq`
-# {glue:text}`score_bsq_pays` frames. {doc}`Chapter 6 <06_bsq>` says what else
-# must be held against them (the rivals know nothing of karts), and takes
-# headers off as well. The error of `symbols` is counted against the digit at 30
-# x 30: black and white cannot say grey, and {glue:text}`score_symbols_psnr` dB
-# is what that costs.
+# {glue:text}`score_bsq_pays` frames.
 #
 # ## Pictures
 #
@@ -641,7 +655,7 @@ assert needed["patches"][0] > 2 * file_bytes["patches"]
 #
 # ### Is it the digit that was asked for?
 #
-# The {term}`judge` of {doc}`chapter 4 <04_symbols>` reads them. It learned from
+# The {term}`judge` of {doc}`chapter 3 <03_gpt>` reads them. It learned from
 # digits that no other network has seen, and it chose none of the samples. No
 # reader is perfect: the last column says how many *real* digits it reads
 # rightly when the system's own tokenizer shows them. That is the ceiling.
@@ -686,9 +700,9 @@ pl.glue("score_judge_patches",
 # taken back: `gpt` has 784 places to slip ({glue:text}`score_judge_gpt` % are
 # read as asked), `patches` 49 ({glue:text}`score_judge_patches` %), and each
 # entry of its list is a clean piece of a stroke. And bits? For the very same
-# pixels `gpt` needs fewer than `pixelcnn`. Whose digits are read as asked more
-# often ({glue:text}`score_judge_gpt` % and
-# {glue:text}`score_judge_pixelcnn` %) does not follow from that.
+# pixels `gpt` needs fewer than `pixelcnn`; but {glue:text}`score_judge_gpt` % of
+# its digits are read as asked, and {glue:text}`score_judge_pixelcnn` % of those
+# of `pixelcnn`. The one number does not tell the other.
 #
 # ### Are they as varied as real ones?
 #
@@ -892,25 +906,26 @@ for name in TRADERS:
             < setting(name, 1.2)["diversity"])
 for name in ("pixelcnn", "gpt"):  # pixels, kept cold: not a digit any more
     assert setting(name, 0.6)["agreement"] < setting(name)["agreement"] / 2
+for name in ("symbols", "patches"):  # 300 digits: a point is chance
+    assert (setting(name, 1, 0.9)["agreement"]
+            > setting(name)["agreement"] - 0.01)
+assert setting("symbols", 0.6)["agreement"] < setting("symbols")["agreement"]
 
 # %% tags=["remove-cell"]
-for name in ("gpt", "pixelcnn"):
-    pl.glue(f"score_cold_{name}",
-            f"{100 * setting(name, 0.6)['agreement']:.0f}")
-pl.glue("score_plain_gpt", f"{100 * setting('gpt')['agreement']:.0f}")
-pl.glue("score_plain_patches", f"{100 * setting('patches')['agreement']:.0f}")
-pl.glue("score_nucleus_patches",
-        f"{100 * setting('patches', 1, 0.9)['agreement']:.0f}")
-pl.glue("score_nucleus_diversity",
-        f"{setting('patches', 1, 0.9)['diversity']:.2f}")
+for name in TRADERS:
+    for key, row in (("cold", setting(name, 0.6)), ("plain", setting(name)),
+                     ("nucleus", setting(name, 1, 0.9))):
+        pl.glue(f"score_{key}_{name}", f"{100 * row['agreement']:.0f}")
+        pl.glue(f"score_{key}_{name}_diversity", f"{row['diversity']:.2f}")
 pl.glue("score_trade_samples", pl.data.benchmark("trade")["samples"])
 
 # %% mystnb={"image": {"alt": "Per cent read as asked against diversity, for four systems, each with a solid line of temperatures from 0.6 to 1.2 and a dashed line of top-p from 1 to 0.8. Those of symbols and patches lie near the top and run sideways. Those of pixelcnn and gpt are arches with their tops near temperature 1; to the left, where it is colder, they fall far down. A cross marks real digits, at diversity 1 and near the top."}}
+LOOK = {  # colour; temperature and top-p where the name stands
+    "pixelcnn": (pl.figures.GREY, 1.2, 1), "gpt": (pl.figures.BLUE, 1.2, 1),
+    "symbols": (pl.figures.ORANGE, 0.6, 1), "patches": ("#2da44e", 1, 0.8)}
 figure, axis = plt.subplots(figsize=(5, 4), layout="constrained")
-shades = dict(zip(TRADERS, (pl.figures.GREY, pl.figures.BLUE,
-                            pl.figures.ORANGE, "#2da44e")))
-for name, shade in shades.items():
-    rows = trade[name]
+for name in TRADERS:
+    (shade, *end), rows = LOOK[name], trade[name]
     for knob, still, style in (("temperature", "top_p", "o-"),
                                ("top_p", "temperature", "s--")):
         line = sorted((row for row in rows if row[still] == 1),
@@ -918,26 +933,31 @@ for name, shade in shades.items():
         axis.plot([row["diversity"] for row in line],
                   [100 * row["agreement"] for row in line], style, ms=4,
                   color=shade)
-    plain = setting(name)
-    axis.annotate(f" {name}", (plain["diversity"], 100 * plain["agreement"]),
-                  va="bottom", color=shade)
+    end = setting(name, *end)
+    right = end["diversity"] > 1
+    axis.annotate(f"  {name}  ", (end["diversity"], 100 * end["agreement"]),
+                  ha="left" if right else "right", va="center", color=shade)
 axis.plot(1, 100 * samples["judge_on_real_digits"], "x", ms=9, mew=2,
           color="black")
 axis.annotate("real", (1, 100 * samples["judge_on_real_digits"]),
               xytext=(-3, 7), textcoords="offset points", ha="right")
-axis.set(xlabel="diversity, 1: as real digits", ylabel="read as asked, %")
+axis.set(xlabel="diversity, 1: as real digits", ylabel="read as asked, %",
+         xlim=(0.3, 2), ylim=(None, 106))
 plt.show()
 
 # %% [markdown]
-# (Each system has its colour; its name stands at temperature 1 without a
-# filter. Solid: temperature 0.6, 0.8, 1, 1.2, from the left; dashed: top-p
-# 0.8, 0.9, 0.95, 1; {glue:text}`score_trade_samples` digits a dot.) For
-# `symbols` and `patches` the knobs keep their promise. With top-p 0.9
-# {glue:text}`score_nucleus_patches` % of the digits of `patches` are read as
-# asked, where it was {glue:text}`score_plain_patches` % without a filter, and
-# {glue:text}`score_nucleus_diversity` of the diversity is left.
+# (Solid: temperature 0.6, 0.8, 1, 1.2, from the left; dashed: top-p 0.8, 0.9,
+# 0.95, 1. The two meet at temperature 1 without a filter.
+# {glue:text}`score_trade_samples` digits a dot.) For `symbols` and `patches`
+# top-p keeps its promise: at 0.9, {glue:text}`score_nucleus_symbols` % and
+# {glue:text}`score_nucleus_patches` % are read as asked, instead of
+# {glue:text}`score_plain_symbols` % and {glue:text}`score_plain_patches` %
+# without a filter, and the diversity of `patches` falls from
+# {glue:text}`score_plain_patches_diversity` to
+# {glue:text}`score_nucleus_patches_diversity`. Temperature is a blunter knob:
+# at 0.6 `symbols` is down at {glue:text}`score_cold_symbols` %.
 #
-# For single pixels they do not. At temperature 0.6 `gpt` is read as asked in
+# For single pixels both fail. At temperature 0.6 `gpt` is read as asked in
 # {glue:text}`score_cold_gpt` % of all cases, against
 # {glue:text}`score_plain_gpt` % at 1; `pixelcnn` in
 # {glue:text}`score_cold_pixelcnn` %. A pixel is most often what its neighbour
@@ -954,8 +974,8 @@ plt.show()
 # ## Time
 #
 # What does it cost to run? Drawing, with everything remembered that can be,
-# beside computing it all anew for each token, and beside a library that
-# everybody uses (`generate` of Hugging Face's transformers, with a network of
+# beside computing it all anew for each token, and beside a library that is
+# used everywhere (`generate` of Hugging Face's transformers, with a network of
 # the GPT's size).
 
 # %% mystnb={"image": {"alt": "A logarithmic axis of seconds a picture, one line for each system: a blue dot for the cached sampler and, to its right, a grey dot for recomputing, with a thin line between. The line is longest for pixelcnn and short for patches, whose blue dot lies furthest to the left."}}
@@ -1021,17 +1041,15 @@ pl.glue("score_patches_times", f"{times_faster['patches']:.0f}")
 # help of a batch:
 
 # %% tags=["hide-input"]
-table(["one picture", "tokens", "write a file, s", "read it, s",
-       "bytes a second"],
+table(["one picture", "tokens", "write a file, s", "read it, s"],
       [[name, models[name].tokenizer.length,
         f"{files[name]['encode_seconds']:.2f}",
-        f"{files[name]['decode_seconds']:.2f}",
-        f"{file_bytes[name] / files[name]['decode_seconds']:,.0f}"]
+        f"{files[name]['decode_seconds']:.2f}"]
        for name in NAMES if name in files])
 
 # %% [markdown]
-# (All times: float32, one thread, and the same machine in one run. Another
-# machine has other times, and nearly the same ratios.)
+# (All times: float32, one thread, and the same machine in one run. On another
+# machine the ratios are a better guide than the seconds.)
 #
 # Here the ratio to the rivals turns round. How long does PNG take for a digit,
 # or WebP for a frame? That can be tried on the spot:
@@ -1051,7 +1069,7 @@ frame = pl.data.supertux("valid", limit=1)[0].numpy()
 png = milliseconds_of(digit[0].numpy(), "PNG", optimize=True)
 webp = milliseconds_of(frame, "WebP", quality=5, method=6)
 print(f"PNG, a digit: {png:.1f} ms; WebP, a frame: {webp:.0f} ms")
-slower = {name: 1000 * sum(files[name].values()) / milliseconds
+slower = {name: round(1000 * sum(files[name].values()) / milliseconds, -1)
           for name, milliseconds in (("gpt", png), ("bsq", webp))}
 assert slower["gpt"] > 20 and slower["bsq"] > 5
 
@@ -1063,14 +1081,18 @@ pl.glue("score_gain_bsq", f"{gain_bsq:.0f} % smaller" if gain_bsq > 0
         else f"{-gain_bsq:.0f} % larger")
 
 # %% [markdown]
-# To write and read a digit takes `gpt` {glue:text}`score_slower_gpt` times as
-# long as PNG; `bsq` takes {glue:text}`score_slower_bsq` times as long for a
-# frame as WebP at its most careful. This is what is paid for small files.
+# To write and read a digit takes `gpt` about {glue:text}`score_slower_gpt`
+# times as long as PNG; `bsq` takes about {glue:text}`score_slower_bsq` times as
+# long for a frame as WebP at its most careful. This is what is paid for small
+# files.
 #
+# (score-which)=
 # ## Which one?
 #
 # Now the table to act on. The systems in it are picked by the results, not by
 # us: whoever trains better weights and runs `make bench` gets another table.
+# Sizes of files leave out the weights; their megabytes are in the table at the
+# top, and a reader needs them once.
 
 # %%
 def winner(key, among=DIGITS):
@@ -1084,44 +1106,58 @@ closest = min(DIGITS, key=lambda name: samples[name]["frechet_ratio"])
 
 # %% tags=["hide-input"]
 advice = [
-    ["grey digits, every pixel, few bytes", exact,
-     f"{alone[exact]['bytes']:.0f} bytes a file, {best_alone} needs "
-     f"{alone[best_alone]['bytes']:.0f}; but "
+    ["exact grey digits, small files", exact,
+     f"{alone[exact]['bytes']:.0f} bytes a digit ({best_alone}: "
+     f"{alone[best_alone]['bytes']:.0f}), but "
      f"{files[exact]['decode_seconds']:.1f} s to read one"],
-    ["the same for thousands of digits", "gpt, one archive",
-     f"{archives['gpt']['bytes_per_digit']:.0f} bytes a digit, "
-     f"{best_together} {archives[best_together]['bytes_per_digit']:.0f}; "
-     f"pays after {pays['gpt']:,.0f}; "
-     f"{archives['gpt']['decode_seconds'] / lossless['digits']:.2f} s to "
-     "read one"],
-    ["digits, a small error allowed", "patches",
-     f"{file_bytes['patches']:.0f} bytes at {errors['patches']:.1f} dB, "
-     f"{needed['patches'][1]} needs {needed['patches'][0]:.0f}"]]
+    ["the same, in one archive", "gpt",
+     f"{archives['gpt']['bytes_per_digit']:.0f} bytes a digit "
+     f"({best_together}: {archives[best_together]['bytes_per_digit']:.0f}); "
+     f"weights included, from {pays['gpt']:,.0f} digits on "
+     f"(gpt-live: {pays['gpt-live']:,.0f})"],
+    ["digits, an error allowed", "patches",
+     f"{file_bytes['patches']:.0f} bytes at {errors['patches']:.1f} dB "
+     f"({needed['patches'][1]}: {needed['patches'][0]:.0f})"],
+    ["frames of this game, an error allowed", "bsq",
+     f"{file_bytes['bsq']:.0f} bytes at {errors['bsq']:.1f} dB "
+     f"({needed['bsq'][1]}: {needed['bsq'][0]:.0f})"]]
 
 # %% tags=["hide-input"]
 advice += [
-    ["colour frames of one game, few bytes", "bsq",
-     f"{file_bytes['bsq']:.0f} bytes at {errors['bsq']:.1f} dB, "
-     f"{needed['bsq'][1]} needs {needed['bsq'][0]:.0f}"],
-    ["to draw what was asked", obedient,
+    ["to draw the digit that is asked for", obedient,
      f"{100 * samples[obedient]['agreement']:.1f} % are read so"],
-    ["samples to learn from", teacher,
-     f"a reader taught by them reads "
-     f"{100 * samples[teacher]['classifier_accuracy']:.1f} % of real digits"],
-    ["samples closest to real digits", closest,
-     f"{samples[closest]['frechet_ratio']:.1f} times the floor"],
+    ["drawn digits to train a reader with", teacher,
+     f"it then reads {100 * samples[teacher]['classifier_accuracy']:.1f} % of "
+     "real ones (taught by real ones: "
+     f"{100 * reader['on_real_digits']:.1f} %)"],
+    ["a crowd of digits like real ones", closest,
+     f"Fréchet distance {samples[closest]['frechet_ratio']:.1f} times that "
+     "of real digits"],
     ["to draw fast", quickest,
      f"{1 / seconds[quickest]:.0f} digits a second on one core"],
-    ["a model for a page or a phone", "gpt-live",
-     f"{about['gpt-live']['megabytes']:.2f} MB, and "
-     f"{100 * rounding:+.2f} % bits"],
-    ["pictures of every kind, or files for ten years", "none of these",
-     "PNG, WebP or AVIF: everybody reads them, and they are "
-     f"{slower['bsq']:,.0f} times as fast"]]
+    ["a model in a web page", "gpt-live",
+     f"{about['gpt-live']['megabytes']:.2f} MB, and the bits of gpt within "
+     f"{max(0.01, 100 * abs(rounding)):.2f} %"],
+    ["other pictures, or files for ten years", "none of these",
+     "PNG, WebP or AVIF: everybody reads them, within milliseconds"]]
 table(["if you want", "take", "because"], advice, words=3)
 
+# %% tags=["remove-cell"]
+unpicked = set(NAMES) - {row[1] for row in advice}
+pl.glue("score_unpicked", ", ".join(sorted(unpicked)) or "nobody")
+
 # %% [markdown]
-# Three rules of thumb are behind it.
+# (In no row: {glue:text}`score_unpicked`. Beaten everywhere is not the same as
+# useless: each chapter needed the one before it.) And this is what one types:
+#
+# ```bash
+# pixellab sample patches --targets 3,8 --top-p 0.9
+# pixellab compress DIGIT.png --model gpt --label 3 --out small
+# pixellab compress FRAME.png --out small     # bsq
+# pixellab decompress small/FRAME.pbp --out again
+# ```
+#
+# Three rules of thumb are behind the table.
 #
 # - **The tokenizer decides more than the network.** The transformers of `gpt`,
 #   `symbols`, `patches` and `bsq` are the same code at similar sizes.
@@ -1138,7 +1174,7 @@ table(["if you want", "take", "because"], advice, words=3)
 #
 # | what is missing | why | what it would take |
 # |---|---|---|
-# | large photographs | 784 or 600 tokens; a photograph of a million pixels in our patches has 40,000, and attention looks from each at all before it | a tokenizer with larger patches and an adversarial loss {cite}`esser2021`, far more data and many GPUs {cite}`chen2020`; {doc}`../book/scaling` counts them |
+# | large photographs | 784 or 600 tokens; a photograph of a million pixels has 40,000 of the patches of `bsq`, and attention looks from each at all before it | a tokenizer with larger patches and an adversarial loss {cite}`esser2021`, far more data and many GPUs {cite}`chen2020`; {doc}`../book/scaling` counts them |
 # | a picture for a sentence | our only question is a label, 0 to 9 | text as the first tokens, and hundreds of millions of captioned pictures {cite}`ramesh2021` |
 # | all tokens at once | one step a token | models that fill in many tokens a step {cite}`chang2022`, or go from coarse to fine {cite}`tian2024` |
 # | diffusion | it draws in another order, from noise, and is the usual choice for photographs today; its likelihoods are among the best as well | another book: {cite}`ho2020`, {cite}`kingma2021` |

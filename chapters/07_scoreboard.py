@@ -472,7 +472,8 @@ pl.glue("score_pays_live", f"{pays['gpt-live']:,.0f}")
 # %% tags=["remove-cell"]
 trips = pl.data.benchmark("round_trips").values()
 pl.glue("score_trips", f"{sum(trip['images'] for trip in trips):,}")
-pl.glue("score_trip_failures", sum(trip["failures"] for trip in trips))
+pl.glue("score_trip_failures",
+        sum(trip["failures"] for trip in trips) or "none")
 pl.glue("score_damaged", f"{sum(trip['damaged'] for trip in trips):,}")
 pl.glue("score_refused", f"{sum(trip['refused'] for trip in trips):,}")
 

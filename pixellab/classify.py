@@ -63,8 +63,7 @@ def load(name="judge"):
     ValueError for a file that holds no reader."""
     tensors, config, about = weights.load(name)
     if "classifier" not in config:
-        raise ValueError(f"{name} is no reader of digits: use one of "
-                         f"{', '.join(READERS)}")
+        raise ValueError(f"{name} is no reader: use {' or '.join(READERS)}")
     reader = Classifier(**config["classifier"]).eval()
     reader.load_state_dict(tensors)
     reader.provenance = about

@@ -164,26 +164,26 @@ def check_flags(options):
     job = options.command
     if "--resume" in flags:
         job += " --resume"
-    else:
-        if job in ("tokenize", "train"):
-            job += f" {options.name}"
-        job += (f" --stage {options.stage}" if "--stage" in flags else
-                " --best-of" if "--best-of" in flags else "")
+    elif job in ("tokenize", "train"):
+        job += f" {options.name}"
+        job += f" --stage {options.stage}" if "--stage" in flags else ""
+    elif "--best-of" in flags:
+        job += " --best-of"
     if job not in JOBS:
         like = [one for one in JOBS if one.split()[:2] == job.split()[:2]] or [
             one for one in JOBS if one.startswith(options.command)]
         raise ValueError(f"there is no `{job}`: use one of {', '.join(like)}")
-    takes = JOBS[job].split()
-    for flag in sorted(flags):
-        settled = [f" with {other}" for other in DECIDED
-                   if other in flags and flag in DECIDED[other].split()]
-        if settled or flag not in takes:
-            raise ValueError(f"{flag} is not for `{job}`"
-                             f"{''.join(settled[-1:])}: leave it out")
-    sources = [flag for flag in ("--tokenizer", "--tokens", "--weights")
-               if flag in takes]
-    if "--stage prior" in job and not flags.intersection(sources):
-        raise ValueError(f"`{job}` needs {' or '.join(sources)}")
+    wrong = dict.fromkeys(flags - set(JOBS[job].split()), "")
+    for other in [one for one in DECIDED if one in flags]:
+        wrong.update(dict.fromkeys(flags & set(DECIDED[other].split()),
+                                   f" with {other}"))
+    for flag in sorted(wrong):
+        raise ValueError(f"{flag} is not for `{job}`{wrong[flag]}: leave it "
+                         "out")
+    if "--stage prior" in job and not flags & {"--tokenizer", "--tokens",
+                                               "--weights"}:
+        raise ValueError(f"`{job}` needs --tokenizer, --weights or, for bsq, "
+                         "--tokens")
     if ("--resize" in flags and options.command == "train"
             and "--images" not in flags and options.name != "bsq"):
         raise ValueError("--resize is for --images: leave it out")
@@ -220,12 +220,11 @@ def sample(options):
     stem, classes = Path(options.name).stem, model.prior.num_classes
     few = min(8, options.best_of or 1) if classes else 10
     count = options.count or options.keep or few
-    targets = sorted(set(options.targets or range(classes))) or [None]
-    draw(options, model, [
-        f"{stem}_{i}" if target is None else f"{stem}_{target}_{i}"
-        for target in targets for i in range(count)],
-        labels=[target for target in targets for _ in range(count)],
-        **given(options, "best_of"))
+    labels = [target for target in sorted(set(options.targets or range(
+        classes))) or [None] for _ in range(count)]
+    names = [f"{stem}_{i}" if label is None else f"{stem}_{label}_{i % count}"
+             for i, label in enumerate(labels)]
+    draw(options, model, names, labels=labels, **given(options, "best_of"))
 
 
 def complete(options):
@@ -487,20 +486,19 @@ def train(options):
     if options.resume:
         tokenizer, net, recipe, about = resume(options, recipe)
     else:
-        for name, advice in (("state.pt", "go on with --resume"),
-                             (BOOK, "use it as --tokenizer")):
-            if FIRST and (folder / name).exists():
-                raise ValueError(f"{folder / name} is there: {advice}, or "
-                                 "choose another --out")
+        for path in (folder / "state.pt", folder / BOOK):
+            if FIRST and path.exists():
+                raise ValueError(f"{path} is there: go on with --resume, use "
+                                 "it as --tokenizer, or choose another --out")
         recipe = training.Recipe(**recipe)
         if options.name == "patches" and options.stage == "tokenizer":
             learn_codebook(options, recipe, folder)
             return
         tokenizer, net, about = begin(options, recipe, folder)
     model = models.ImageModel(tokenizer, net)
-    config, learned = {"tokenizer": models.describe(tokenizer)}, {}
-    if isinstance(net, RateDistortion):
-        config["objective"], task = net.config, CODING
+    config = {"tokenizer": models.describe(tokenizer)}
+    if isinstance(net, RateDistortion):  # which holds the tokenizer
+        config["objective"], task, learned = net.config, CODING, {}
     else:
         config["prior"], task = models.describe(net), training.Task()
         learned = models.learned(tokenizer)
@@ -589,7 +587,7 @@ def resume(options, recipe):
                else RateDistortion(tokenizer, **config["objective"]))
         return (tokenizer, net, training.Recipe(**{**run["recipe"], **recipe}),
                 run["about"])
-    except (KeyError, TypeError, ImportError, AttributeError,
+    except (LookupError, TypeError, ImportError, AttributeError,
             RuntimeError) as error:
         raise ValueError(f"{options.resume} is no run of this pixellab "
                          f"({error!r}): start anew") from None

@@ -142,8 +142,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
 
     if first and not resume:
         save()
-    saved_at = time.monotonic()
-    started = saved_at - run["seconds"]
+    saved_at = run["seconds"]
+    started = time.monotonic() - saved_at
 
     for epoch in range(run["epoch"], recipe.epochs):
         steps = len(train_set[0]) // recipe.batch_size
@@ -164,9 +164,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
             run.update(step=step + 1, seconds=time.monotonic() - started)
             mean = run["loss"] / (step + 1) / task.scale
             bar.set_postfix_str(f"{mean:.4g} {task.unit}")
-            if first and (time.monotonic() - saved_at
-                          > 60 * recipe.save_minutes):
-                saved_at = time.monotonic()
+            if first and run["seconds"] - saved_at > 60 * recipe.save_minutes:
+                saved_at = run["seconds"]
                 save()
         net.eval()
         row = {"epoch": epoch + 1, "train": run["loss"] / steps / task.scale,
@@ -198,12 +197,10 @@ def rate(recipe, step, steps_per_epoch):
 
 
 def check_sizes(images, size, processes=1):
-    if size > images:
-        raise ValueError(f"batch_size is {size}, but there are only {images} "
-                         "training images: lower it")
-    if size % processes:
-        raise ValueError(f"batch_size is {size}: use a multiple of the "
-                         f"{processes} processes")
+    if size > images or size % processes:
+        raise ValueError(f"batch_size is {size}; it must be a multiple of "
+                         f"{processes}, the processes, and there are only "
+                         f"{images} training images")
 
 
 def batch(data, recipe, epoch, step, null, accelerator):
@@ -269,13 +266,9 @@ def load_state(folder):
     """What state.pt holds: {"run", "prior", "optimizer", "tokenizer"}."""
     path = Path(folder) / "state.pt"
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {part: state[part] for part in
-                ("run", "prior", "optimizer", "tokenizer")}
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError,
-            TypeError, IndexError) as error:
-        raise ValueError(f"{path} is damaged or of another version: "
-                         "start anew") from error
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        raise ValueError(f"{path} is damaged: start anew") from error
 
 
 def resumed(run, folder, prior, optimizer):

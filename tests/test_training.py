@@ -222,7 +222,7 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     with pytest.raises(ValueError, match="only 256 training images"):
         run(tmp_path, batch_size=512)
     for size in (1, 5):
-        with pytest.raises(ValueError, match="multiple of the 2 processes"):
+        with pytest.raises(ValueError, match="multiple of 2, the proc"):
             training.check_sizes(256, size, processes=2)
 
 

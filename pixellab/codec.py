@@ -105,41 +105,38 @@ def distribution(counts):
 
 def walk(prior, label, length, choose):
     """Step through all places; choose(distribution) names each token.
-    label int64 (1,); returns the tokens, a list."""
+    label int64 (1,); returns two lists, the tokens and the distributions."""
     if next(prior.parameters()).device.type != "cpu":
         prior = copy.deepcopy(prior).cpu()
     with exactly():
-        state, tokens = prior.start(label), []
+        state, tokens, distributions = prior.start(label), [], []
         for _ in range(length):
             last = torch.tensor(tokens[-1:]) if tokens else None
             counts = frequencies(prior.step(state, last))
-            tokens.append(choose(distribution(counts)))
-    return tokens
+            distributions.append(distribution(counts))
+            tokens.append(choose(distributions[-1]))
+    return tokens, distributions
 
 
 def encode(prior, tokens, label):
     """Tokens (T,) as bytes, given the label int64 (1,)."""
     import constriction
 
+    rest = iter(tokens.tolist())
+    tokens, distributions = walk(prior, label, len(tokens),
+                                 lambda distribution: next(rest))
     coder = constriction.stream.queue.RangeEncoder()
-    distributions, rest = [], iter(tokens.tolist())
-
-    def choose(distribution):
-        distributions.append(distribution)
-        token = next(rest)
+    for token, distribution in zip(tokens, distributions, strict=True):
         coder.encode(token, distribution)
-        return token
-
-    walk(prior, label, len(tokens), choose)
-    return shortest(coder.get_compressed().astype(">u4").tobytes(),
-                    tokens.tolist(), distributions)
+    payload = coder.get_compressed().astype(">u4").tobytes()
+    return shortest(payload, tokens, distributions)
 
 
 def decode(prior, payload, label, length, token_sum):
     """The tokens that were coded, a list; ValueError if it finds others."""
     coder = decoder(payload)
     with contextlib.suppress(AssertionError):  # the coder sees nonsense
-        tokens = walk(prior, label, length, coder.decode)
+        tokens, _ = walk(prior, label, length, coder.decode)
         if checksum(tokens) == token_sum:
             return tokens
     raise ValueError("the file comes from a machine with another arithmetic: "

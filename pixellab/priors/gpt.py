@@ -151,8 +151,8 @@ class GPT(nn.Module):
                 + self.column(places % self.grid[1]))
 
     def start(self, labels):
-        """Memory for `step`, labels (B,): `count` tokens are known, kv holds
-        keys and values (layers, 2, B, heads, places, c)."""
+        """The state of `step`, labels (B,): `count` tokens are known, kv
+        holds keys and values (layers, 2, B, heads, places, c)."""
         weight, places = self.head.weight, len(self.places)
         width, heads = self.config["width"], self.config["heads"]
         fixed = weight.is_cuda  # the same shapes at every place
@@ -164,18 +164,18 @@ class GPT(nn.Module):
         return SimpleNamespace(fixed=fixed, count=0, line=line, kv=kv)
 
     @torch.inference_mode()
-    def step(self, memory, token=None):
+    def step(self, state, token=None):
         """Logits (B, vocabulary) of the next place; token (B,) is the one
         just drawn, None at the first place."""
         if token is not None:
-            memory.line[:, self.reach + memory.count] = token
-            memory.count += 1
-        place = self.places[memory.count, None]
-        if memory.fixed:
-            return self.decode(memory.line, place, memory.kv,
+            state.line[:, self.reach + state.count] = token
+            state.count += 1
+        place = self.places[state.count, None]
+        if state.fixed:
+            return self.decode(state.line, place, state.kv,
                                self.places <= place)
-        so_far = memory.kv[..., :memory.count + 1, :]
-        return self.decode(memory.line, place, so_far)
+        so_far = state.kv[..., :state.count + 1, :]
+        return self.decode(state.line, place, so_far)
 
     def decode(self, line, place, kv, visible=None):
         """One place through all blocks. On a GPU its shapes never change:

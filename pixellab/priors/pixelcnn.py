@@ -128,7 +128,7 @@ class PixelCNN(nn.Module):
                          c=self.channels)
 
     def start(self, labels):
-        """Memory for `step`, labels (B,): a generator, sent tokens, that
+        """The state of `step`, labels (B,): a generator, sent tokens, that
         yields logits. The vertical stack runs a row at a time, the horizontal
         one a pixel at a time, on inputs padded with zeros once."""
         (height, columns), weight = self.size, self.out.weight
@@ -157,10 +157,10 @@ class PixelCNN(nn.Module):
                         token)
 
     @torch.no_grad()
-    def step(self, memory, token=None):
+    def step(self, state, token=None):
         """Logits (B, levels) of the next position; token (B,) is the one
         just drawn, None at the first."""
-        return memory.send(token)
+        return state.send(token)
 
 
 class LayerCache:

@@ -117,7 +117,7 @@ class ImageModel:
 
     def __init__(self, tokenizer, prior, provenance=None):
         self.tokenizer = tokenizer
-        self.prior = prior
+        self.prior = prior.eval()  # with dropout no file would decode
         self.provenance = provenance or {}
         self.dimensions = math.prod(tokenizer.shape)  # numbers in an image
 

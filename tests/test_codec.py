@@ -240,6 +240,13 @@ def test_a_label_that_the_header_cannot_hold():
         model.compress(image, 255)
 
 
+def test_a_prior_fresh_from_training_has_no_dropout():
+    prior = GPT(2, (4, 4), 8, 1, 2, dropout=0.9).train()
+    model = ImageModel(Pixels(2, 4, 4), prior, {"name": "mine"})
+    image = torch.full((4, 4), 255, dtype=torch.uint8)
+    assert torch.equal(model.decompress(model.compress(image)), image)
+
+
 # ------------------------------------------------------------ round trips
 
 @pytest.mark.parametrize("name", ["pixelcnn", "gpt", "symbols", "patches",

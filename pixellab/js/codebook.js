@@ -1,5 +1,5 @@
 // Choose an entry of the codebook, and put it into an image.
-import { canvas, choosable, explorers, fits, make, outline, paint, setting, tile } from "./controls.js";
+import { canvas, cells, explorers, fits, make, outline, paint, setting, tile } from "./controls.js";
 
 explorers("codebook", (stage, data, [sheet], say) => {
   const { tokens: original, patch, across, entries, columns, shares } = data;
@@ -24,11 +24,11 @@ explorers("codebook", (stage, data, [sheet], say) => {
   make(panel, "button", { textContent: "Original", onclick: () => put((i) => original[i]) });
   make(panel, "button", { textContent: "All empty", onclick: () => put(() => 0) });
   make(panel, "button", { textContent: "All this entry", onclick: () => put(() => entry) });
-  choosable(book, Math.ceil(entries / columns), columns, entry, (cell) => {
+  cells(book, Math.ceil(entries / columns), columns, entry, (cell) => {
     entry = Math.min(cell, entries - 1);
     show();
   });
-  choosable(picture, rows, across, spot, (cell, chosen) => {
+  cells(picture, rows, across, spot, (cell, chosen) => {
     spot = cell;
     if (chosen) put((i) => i === spot ? entry : tokens[i]);
     else show();

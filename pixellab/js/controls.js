@@ -115,7 +115,7 @@ export function leads({ key, altKey, ctrlKey, metaKey }, rows, columns) {
 }
 
 // Let pointer and keys visit the cells of a grid, from `at`: visit(cell, whether it is chosen).
-export function choosable(picture, rows, columns, at, visit) {
+export function cells(picture, rows, columns, at, visit) {
   const part = (share, whole) => Math.min(whole - 1, Math.floor(share * whole));
   Object.assign(picture, { tabIndex: 0, role: "application" });
   picture.onfocus = () => visit(at, false); // so that one sees where one is

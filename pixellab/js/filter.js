@@ -3,8 +3,11 @@
 // logits -> Float64Array of the same length: temperature (0 is greedy), then
 // topK most likely, then the smallest set of most likely ones that reaches topP.
 export function probabilities(logits, temperature = 1, topK = Infinity, topP = 1) {
-  const probs = new Float64Array(logits), most = Math.max(...probs), best = probs.indexOf(most);
-  probs.forEach((logit, i) => { probs[i] = Math.exp((logit - most) / temperature); });
+  const probs = new Float64Array(logits);
+  let best = 0;
+  for (let i = 1; i < probs.length; i++) if (probs[i] > probs[best]) best = i;
+  const most = probs[best];
+  for (let i = 0; i < probs.length; i++) probs[i] = Math.exp((probs[i] - most) / temperature);
   if (temperature === 0) probs.fill(0).fill(1, best, best + 1);
   normalise(probs);
   if (topK >= probs.length && topP >= 1) return probs;
@@ -26,11 +29,15 @@ export function draw(probs, uniform) {
   return probs.findIndex((p) => (cdf += p) > target);
 }
 
-export const sum = (probs) => probs.reduce((total, p) => total + p, 0);
+export function sum(values) {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
+  return total;
+}
 
 function normalise(probs) {
   const total = sum(probs);
-  probs.forEach((p, i) => { probs[i] = p / total; });
+  for (let i = 0; i < probs.length; i++) probs[i] /= total;
   return probs;
 }
 

@@ -13,8 +13,12 @@ export function gpt({ tensors: packed, config }) {
   const qkv = room(3 * width), found = room(width), answer = room(width);
   const hidden = room(4 * width), scores = room(places), logits = room(vocabulary);
 
-  function add(values, at = 0) {
-    for (let i = 0; i < width; i++) x[i] += values[at + i];
+  // ReLU leaves few hidden units on: only their columns of the second matrix are read.
+  const columnsOf = Array.from({ length: layers }, (_, layer) =>
+    transpose(tensors[`blocks.${layer}.mlp.2.weight`], width));
+
+  function add(values, at = 0, times = 1) {
+    for (let i = 0; i < width; i++) x[i] += values[at + i] * times;
   }
 
   function linear(name, input, out) {
@@ -31,8 +35,8 @@ export function gpt({ tensors: packed, config }) {
   }
 
   // Keys lie place by place, values channel by channel: rows of a matrix, both.
-  function attend(block, [keys, values], place) {
-    linear(`${block}.attention.qkv`, normed, qkv);
+  function attend(name, [keys, values], place) {
+    linear(`${name}.qkv`, normed, qkv);
     for (let i = 0; i < width; i++) {
       keys[place * width + i] = qkv[width + i];
       values[i * places + place] = qkv[2 * width + i];
@@ -42,13 +46,8 @@ export function gpt({ tensors: packed, config }) {
       const weights = probabilities(scores.subarray(0, place + 1), part ** 0.5);
       multiply(values.subarray(at * places), weights, found.subarray(at, at + part), places);
     }
-    linear(`${block}.attention.out`, found, answer);
-  }
-
-  function think(block) {
-    linear(`${block}.mlp.0`, normed, hidden);
-    for (let i = 0; i < hidden.length; i++) hidden[i] = Math.max(0, hidden[i]);
-    linear(`${block}.mlp.2`, hidden, answer);
+    linear(`${name}.out`, found, answer);
+    add(answer);
   }
 
   return (label) => {
@@ -66,12 +65,13 @@ export function gpt({ tensors: packed, config }) {
       add(tensors["row.weight"], row * width);
       add(tensors["column.weight"], column * width);
       caches.forEach((cache, layer) => {
-        norm(`blocks.${layer}.norm_attention`);
-        attend(`blocks.${layer}`, cache, place);
-        add(answer);
-        norm(`blocks.${layer}.norm_mlp`);
-        think(`blocks.${layer}`);
-        add(answer);
+        const block = `blocks.${layer}`;
+        norm(`${block}.norm_attention`);
+        attend(`${block}.attention`, cache, place);
+        norm(`${block}.norm_mlp`);
+        linear(`${block}.mlp.0`, normed, hidden);
+        hidden.forEach((value, i) => value > 0 && add(columnsOf[layer], i * width, value));
+        add(tensors[`${block}.mlp.2.bias`]);
       });
       norm("norm");
       linear("head", normed, logits);
@@ -80,9 +80,8 @@ export function gpt({ tensors: packed, config }) {
   };
 }
 
-// Numbers as they are, or bytes with one scale a row.
 function unpack([name, { floats, bytes, scales }]) {
-  if (floats) return [name, numbers(floats)];
+  if (floats) return [name, numbers(floats)]; // else bytes, with one scale a row
   const values = numbers(bytes, Int8Array), scale = numbers(scales);
   const columns = values.length / scale.length;
   return [name, Float32Array.from(values, (value, i) => value * scale[Math.floor(i / columns)])];
@@ -104,3 +103,6 @@ function multiply(matrix, x, out, stride = x.length, rows = out.length) {
     out[r] = a; out[r + 1] = b; out[r + 2] = c; out[r + 3] = d;
   }
 }
+
+const transpose = (matrix, rows) => matrix.map((_, i) =>
+  matrix[i % rows * matrix.length / rows + Math.floor(i / rows)]);

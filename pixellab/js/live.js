@@ -70,17 +70,14 @@ function uniform(seed, place) {
   return ((bits ^ bits >>> 16) >>> 0) / 2 ** 32;
 }
 
-function rest(words, change) { // draw no more, change something, and say so
+// Stop the model, put its part away, and change something.
+function edit(change, words = "Your drawing, without the model.") {
   cancelAnimationFrame(frame);
-  frame = 0;
+  frame = count = 0;
   change?.();
   show();
   say(words);
 }
-
-// Put the model's part away.
-const edit = (change, words = "Your drawing, without the model.") =>
-  rest(words, () => { count = 0; change?.(); });
 
 function finish() {
   const [label, rows, t, p, seed] = [...new FormData(form).values()].map(Number); // in order
@@ -122,14 +119,15 @@ function example({ rows, strokes }) {
 
 // The weights are a script, because a page in a folder may not fetch a file. (Nor may it
 // check one: a damaged script does not run, there.)
-function load() {
+part("load").onclick = () => {
   const { src, integrity } = part("load").dataset;
   const script = make(document.head, "script",
     { integrity: location.protocol === "file:" ? "" : integrity, src });
   part("load").disabled = true;
   say("Loading …");
   script.onload = script.onerror = () => {
-    const weights = globalThis.pixellabWeights, waiting = document.activeElement === document.body;
+    const weights = globalThis.pixellabWeights;
+    const waiting = [document.body, part("load")].includes(document.activeElement);
     part("load").disabled = false;
     if (!weights) return say("The file of weights is missing or damaged: the model is not loaded.");
     start = gpt(weights);
@@ -138,8 +136,7 @@ function load() {
     if (waiting) part("finish").focus();
     say("The model is here.");
   };
-}
-
+};
 const erases = ({ shiftKey, key }) => shiftKey || key === "Backspace" || part("eraser").checked;
 
 paper.onkeydown = (event) => {
@@ -167,9 +164,11 @@ function point(event) { // at a pixel, to paint it or to ask what it costs
 for (const canvas of [paper, part("costs")]) canvas.onpointerdown = canvas.onpointermove = point;
 paper.onpointerup = paper.onpointercancel = () => { pen = null; };
 
-part("load").onclick = load;
-part("finish").onclick = () => frame
-  ? rest(`Stopped after ${count} of ${PLACES} pixels.`) : finish();
+part("finish").onclick = () => {
+  const kept = count;
+  if (!frame) finish();
+  else edit(() => { count = kept; }, `Stopped after ${kept} of ${PLACES} pixels.`);
+};
 part("undo").onclick = () => edit();
 part("clear").onclick = () => edit(() => drawing.fill(0), "The paper is empty.");
 part("save").onclick = () => Object.assign(document.createElement("a"),

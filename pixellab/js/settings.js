@@ -13,9 +13,9 @@ explorers("settings", (stage, data, [samples, contexts], say) => {
   const row = make(stage, "div", { className: "pl-row" });
   const context = canvas(row, width, height, "The tokens so far; the next is orange", scale);
   const chart = make(row, "div", { className: "pl-bars" });
-  const bars = [...places[0].top, null].map((token) => { // the likeliest tokens, and the rest
+  const bars = [...places[0].top, "rest"].map((token) => { // the likeliest tokens, and the rest
     const bar = make(chart, "div"), column = make(bar, "div"), number = make(column, "span");
-    const look = make(bar, ...token === null ? ["b", { textContent: "rest" }] : ["img", { alt: "" }]);
+    const look = make(bar, token === "rest" ? "b" : "img", { alt: "", textContent: token });
     return { column, number, look };
   });
   sliders(controls, {

@@ -1,5 +1,5 @@
 // A digit as text: change a symbol or a pixel, and see the other change.
-import { canvas, choosable, explorers, make, outline, setting, tile } from "./controls.js";
+import { canvas, cells, explorers, make, outline, setting, tile } from "./controls.js";
 
 explorers("symbols", (stage, { text: original, first, side, pack }, [], say) => {
   const across = side / pack, length = original.length, scale = 14; // a line of text is as high
@@ -18,7 +18,7 @@ explorers("symbols", (stage, { text: original, first, side, pack }, [], say) => 
   });
   const panel = make(stage, "div", { className: "pl-buttons" });
   make(panel, "button", { textContent: "Original", onclick: () => set(original) });
-  choosable(picture, side, side, 0, (pixel, chosen) => {
+  cells(picture, side, side, 0, (pixel, chosen) => {
     const place = Math.floor(pixel / pack);
     const flipped = String.fromCharCode(first + (token(place) ^ bit(pixel)));
     if (chosen) set(text.slice(0, place) + flipped + text.slice(place + 1));

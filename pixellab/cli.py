@@ -29,13 +29,11 @@ def main(arguments=None):
         options = parser().parse_args(arguments)
         check_flags(options)
         COMMANDS[options.command](options)
-    except (ValueError, OSError, ImportError, torch.cuda.OutOfMemoryError
-            ) as error:
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
         print("pixellab:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\npixellab: interrupted (a training run goes on with "
-              "--resume)", file=sys.stderr)
+        print("\npixellab: interrupted (train: --resume)", file=sys.stderr)
         return 130
     return 0
 
@@ -178,15 +176,11 @@ def check_flags(options):
         wrong.update(dict.fromkeys(flags & set(DECIDED[other].split()),
                                    f" with {other}"))
     for flag in sorted(wrong):
-        raise ValueError(f"{flag} is not for `{job}`{wrong[flag]}: leave it "
-                         "out")
-    if "--stage prior" in job and not flags & {"--tokenizer", "--tokens",
-                                               "--weights"}:
-        raise ValueError(f"`{job}` needs --tokenizer, --weights or, for bsq, "
-                         "--tokens")
-    if ("--resize" in flags and options.command == "train"
-            and "--images" not in flags and options.name != "bsq"):
-        raise ValueError("--resize is for --images: leave it out")
+        raise ValueError(f"{flag} is not for `{job}`{wrong[flag]}: omit it")
+    needed = [flag for flag in ("--tokenizer", "--tokens", "--weights")
+              if flag in JOBS[job].split()]
+    if "--stage prior" in job and flags.isdisjoint(needed):
+        raise ValueError(f"`{job}` needs one of {', '.join(needed)}")
 
 
 def list_models(options):
@@ -314,8 +308,7 @@ def results(options, ending):
     out = writable(options.out or "out")
     targets = [out / f"{Path(path).stem}.{ending}" for path in options.files]
     for target in targets:
-        if targets.count(target) > 1 or (
-                ending == "png" and target.exists()):
+        if targets.count(target) > 1 or (ending == "png" and target.exists()):
             raise ValueError(f"{target} is taken: rename the input, or "
                              "choose another --out")
     return targets
@@ -325,15 +318,12 @@ def results(options, ending):
 
 FIRST = os.environ.get("RANK", "0") == "0"  # set by what starts processes
 BOOK = "tokenizer.safetensors"  # what the first stage of patches writes
-
-
-PIXELS = {"kind": "pixels.Pixels"}
 SYSTEMS = {  # name: (its tokenizer, images of a split, what they are)
-    "pixelcnn": (PIXELS, data.mnist, "MNIST, 256 levels"),
-    "pixelcnn-binary": ({**PIXELS, "levels": 2},
+    "pixelcnn": ({"kind": "pixels.Pixels"}, data.mnist, "MNIST, 256 levels"),
+    "pixelcnn-binary": ({"kind": "pixels.Pixels", "levels": 2},
                         lambda split: (data.binarized_mnist(split), None),
                         "static-binarised MNIST"),
-    "gpt": (PIXELS, data.mnist, "MNIST, 256 levels"),
+    "gpt": ({"kind": "pixels.Pixels"}, data.mnist, "MNIST, 256 levels"),
     "symbols": ({"kind": "symbols.Symbols"}, data.mnist,
                 "MNIST, 30x30, rounded"),
     "patches": ({"kind": "patches.Patches"}, data.mnist, "MNIST, 256 levels"),
@@ -357,10 +347,9 @@ def new_prior(options, tokenizer):
     """A PixelCNN or GPT; the options may change its shape."""
     plain = options.images or options.name in ("pixelcnn-binary", "bsq")
     if options.name.startswith("pixelcnn"):
-        width, dilations = options.width or 64, 7 * (1, 2, 1, 4)
+        width, reach = options.width or 64, 7 * (1, 2, 1, 4)
         config = {"kind": "pixelcnn.PixelCNN", "levels": tokenizer.vocabulary,
-                  "head": 2 * width,
-                  "dilations": dilations[:options.layers or 7]}
+                  "head": 2 * width, "dilations": reach[:options.layers or 7]}
     else:
         width, few = options.width or 160, 2 if options.name == "gpt" else 3
         config = {"kind": "gpt.GPT", "vocabulary": tokenizer.vocabulary,
@@ -428,13 +417,13 @@ def tokenize(options):
     writable(Path(out).parent)
     if options.name == "symbols":
         symbols = models.build("tokenizers", SYSTEMS["symbols"][0])
-        images, labels = data.mnist(options.split or "train")
-        tokens = symbols.encode(images[:options.limit])
+        images, labels = (part[:options.limit] for part in
+                          data.mnist(options.split or "train"))
+        lines = [symbols.to_text(*digit) + "\n" for digit in zip(
+            symbols.encode(images), labels.tolist(), strict=True)]
         with weights.atomic(out) as part:
-            part.write_text("".join(symbols.to_text(*digit) + "\n" for digit
-                                    in zip(tokens, labels.tolist(),
-                                           strict=False)))
-        print(f"{len(tokens)} digits in {out}")
+            part.write_text("".join(lines))
+        print(f"{len(lines)} digits in {out}")
         return
     options.images, options.tokens = folder[0] if folder else None, None
     tokenizer, about = load_tokenizer(options.weights or "bsq", "bsq")

@@ -52,8 +52,7 @@ def pack(header, tokens, payload):
     """A whole file: bytes. tokens (T,) are only summed up. ValueError for a
     label that takes more than the byte it has."""
     if header.label is not None and header.label not in range(OTHER):
-        raise ValueError(f"label {header.label} has no place in a file: only "
-                         f"0 to {OTHER - 1} have, leave it out")
+        raise ValueError(f"label {header.label} fits in no file: leave it out")
     model, label, shape = (
         known.index(value) if value in known else OTHER for known, value in
         zip(KNOWN, (header.model, header.label, header.shape), strict=True))

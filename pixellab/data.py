@@ -10,7 +10,6 @@ All images are uint8 tensors, 0 to 255: (N, 28, 28) or (N, 100, 150, 3).
 
 import functools
 import gzip
-import hashlib
 import http.client
 import json
 import os
@@ -100,9 +99,8 @@ def mnist(split="train"):
     """
     splits = mnist_splits(folder() / "MNIST/raw", offline())
     if split not in splits:
-        raise FileNotFoundError(
-            f"there is no {split!r} of MNIST here, but {', '.join(splits)}: "
-            "put MNIST/raw/*.gz into PIXELLAB_DATA")
+        raise FileNotFoundError(f"no {split!r} MNIST but {', '.join(splits)}: "
+                                "put MNIST/raw/*.gz into PIXELLAB_DATA")
     return tuple(part.clone() for part in splits[split])
 
 
@@ -166,10 +164,8 @@ def binarized_mnist(split="train"):
     own split of 50,000 / 10,000 / 10,000; FileNotFoundError without it."""
     path = folder() / "binarized_mnist" / f"binarized_mnist_{split}.npy"
     if offline() or not path.exists():
-        raise FileNotFoundError(
-            f"there is no {split!r} of static-binarised MNIST here: put "
-            "binarized_mnist/*.npy into PIXELLAB_DATA, or use "
-            "binarize(images, 'sampled')")
+        raise FileNotFoundError(f"no {path} (train, valid or test): put "
+                                "it there, or use binarize(images, 'sampled')")
     try:
         bits = np.unpackbits(np.load(path), axis=1)[:, :784]
     except (EOFError, TypeError, ValueError) as error:
@@ -217,9 +213,6 @@ def fetch_supertux(datasets, folder):
                  if "__MACOSX" not in path.parts), folder)
     for path in frame_paths("train", root) + frame_paths("valid", root):
         read_image(path)  # ValueError if it is not 150x100
-    with (folder / "frames.zip").open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    (root / "SHA256").write_text(digest + "\n")
     return root
 
 
@@ -240,5 +233,4 @@ def read_image(path, shapes=((100, 150, 3),), resize=False):
                             image.resize(sizes[0]))
     except (OSError, ValueError, SyntaxError,
             Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a picture that can be used: {error}"
-                         ) from None
+        raise ValueError(f"{path} is no usable picture: {error}") from None

@@ -71,8 +71,7 @@ def partial(model, tokens):
 def frames(model, steps, count=56):
     """`count` moments of a drawing (`model.stream`), evenly spaced, the last
     one finished: uint8 (count, N, H, W, 3)."""
-    moments = {model.tokenizer.length * (i + 1) // count
-               for i in range(count)}
+    moments = {model.tokenizer.length * (i + 1) // count for i in range(count)}
     return np.stack([partial(model, tokens) for tokens in steps
                      if tokens.shape[1] in moments])
 
@@ -88,8 +87,7 @@ def gif(path, pictures, milliseconds=60, hold=1500):
     """Write frames (F, H, W, 3) as a GIF, `hold` milliseconds for the last.
     ValueError below 20 milliseconds, which viewers do not honour."""
     if milliseconds < 20:
-        raise ValueError(f"milliseconds is {milliseconds}; viewers need at "
-                         "least 20: draw several pixels a frame instead")
+        raise ValueError(f"milliseconds is {milliseconds}; use 20 or more")
     first, *others = map(Image.fromarray, pictures)
     first.save(path, "GIF", save_all=True, append_images=others, loop=0,
                duration=[milliseconds] * len(others) + [hold])

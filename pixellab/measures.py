@@ -29,11 +29,6 @@ def entropy(tokens):
     return -(share * share.log2()).sum().item()
 
 
-def perplexity(tokens):
-    """How many entries, all equally frequent, have the same entropy."""
-    return 2 ** entropy(tokens)
-
-
 def codebook_usage(tokens, vocabulary):
     """The share of the entries that occur at least once."""
     return len(torch.as_tensor(tokens).unique()) / vocabulary

@@ -101,5 +101,4 @@ def last(steps, total):
 
 def sample(prior, labels, uniforms, **settings):
     """`stream` to its end: tokens int64 (N, T)."""
-    return last(stream(prior, labels, uniforms, **settings),
-                uniforms.shape[1])
+    return last(stream(prior, labels, uniforms, **settings), uniforms.shape[1])

@@ -199,8 +199,7 @@ def rate(recipe, step, steps_per_epoch):
 def check_sizes(images, size, processes=1):
     if size > images or size % processes:
         raise ValueError(f"batch_size is {size}; it must be a multiple of "
-                         f"{processes}, the processes, and there are only "
-                         f"{images} training images")
+                         f"{processes} (processes), at most {images} (images)")
 
 
 def batch(data, recipe, epoch, step, null, accelerator):

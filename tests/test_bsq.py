@@ -93,7 +93,7 @@ def test_rows_and_columns_are_where_they_should_be():
 
 
 @pytest.mark.parametrize("settings, hint", [
-    ({"patch": 7}, "divide the sides"), ({"bits": 0}, "1 to 15"),
+    ({"patch": 7}, "patch is 7; it must be one of"), ({"bits": 0}, "1 to 15"),
     ({"bits": 16}, "1 to 15")])
 def test_settings_that_make_no_sense(settings, hint):
     with pytest.raises(ValueError, match=hint):
@@ -301,18 +301,18 @@ def test_a_tokenizer_that_was_cut_short_goes_on(sample_data, tmp_path, capsys):
 
 @pytest.mark.parametrize("words, hint", [
     ((), "there is no `train bsq`: use one of train bsq --stage autoencoder"),
-    (("--stage", "prior"), "needs --tokenizer"),
+    (("--stage", "prior"), "one of --tokenizer, --tokens, --weights"),
     (("--stage", "tokenizer", "--shifts", 1), "is not for"),
     (("--stage", "tokenizer", "--layers", 2), "is not for"),
     (("--stage", "tokenizer", "--codebook-size", 9), "is not for"),
     (("--stage", "prior", "--bits", 9, "--tokens", "x"), "is not for"),
     (("--stage", "prior", "--tokens", "a", "--tokenizer", "b"),
-     "leave it out"),
+     "omit it"),
     (("--stage", "prior", "--tokens", "no.safetensors"), "no model"),
     (("--stage", "prior", "--tokens", "a", "--images", "b"),
      "--images is not for `train bsq --stage prior` with --tokens"),
     (("--stage", "prior", "--tokens", "patches"), "patches is no bsq"),
-    (("--stage", "tokenizer", "--patch", 7), "divide the sides"),
+    (("--stage", "tokenizer", "--patch", 7), "patch is 7; it must be one of"),
     (("--stage", "tokenizer", "--bits", 20), "1 to 15")])
 def test_flags_that_cannot_be(words, hint, sample_data, tmp_path, capsys):
     code = command("train", "bsq", *words, "--out", tmp_path / "run")

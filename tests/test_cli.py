@@ -89,7 +89,7 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["train", "gpt", "--weights", "pixelcnn"], "is no gpt"),
     (["train", "gpt", "--weights", "judge"], "judge"),
     (["train", "pixelcnn", "--weights", "pixelcnn-binary"], "is no pixelcnn"),
-    (["train", "gpt", "--weights", "gpt", "--width", "8"], "leave it out"),
+    (["train", "gpt", "--weights", "gpt", "--width", "8"], "omit it"),
     (["train", "pixelcnn", "--dropout", "0.1"], "is not for"),
     (["train", "gpt", "--warmup", "-5"], "warmup is -5"),
     (["sample", "pixelcnn", "--temperature", "nan"], "temperature"),
@@ -106,7 +106,6 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["tokenize", "gpt", "x"], "use one of tokenize symbols, tokenize bsq"),
     (["compress", "x.png", "--model", "gpt", "--weights", "w"], "--model is"),
     (["train", "gpt", "--images", "x", "--shifts", "1"], "with --images: "),
-    (["train", "gpt", "--resize"], "--resize is for --images"),
     (["train", "gpt", "--weights", "w", "--layers", "1"], "with --weights: "),
     (["train", "pixelcnn", "--save-minutes", "nan"], "save_minutes is nan"),
     (["train", "patches", "--limit", "64", "--device", "tpu"], "--device"),
@@ -114,7 +113,7 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["train", "pixelcnn", "--layers", "-1"], "--layers"),
     (["train", "pixelcnn", "--limit", "0"], "--limit"),
     (["train", "pixelcnn", "--precision", "int3"], "precision"),
-    (["train", "pixelcnn", "--limit", "20"], "only 20"),
+    (["train", "pixelcnn", "--limit", "20"], "at most 20"),
     (["sample", "pixelcnn-binary", "--targets", "1"], "no labels"),
     (["complete", "pixelcnn", "nowhere.png", "--rows", "3"], "nowhere.png"),
     (["train", "pixelcnn", "--epochs", "0"], "epochs"),
@@ -151,8 +150,8 @@ def test_pictures_that_cannot_be_read_are_refused(capsys, tmp_path):
     digit.save(tmp_path / "cut.png")
     whole = (tmp_path / "cut.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[:len(whole) // 2])
-    for name, hint in (("deep", "8 bits"), ("text", "not a picture"),
-                       ("cut", "not a picture")):
+    for name, hint in (("deep", "8 bits"), ("text", "no usable picture"),
+                       ("cut", "no usable picture")):
         code, _, err = run(capsys, "complete", "pixelcnn",
                            tmp_path / f"{name}.png", "--rows", 3, "--out",
                            tmp_path / "out")

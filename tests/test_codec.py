@@ -306,7 +306,7 @@ def test_the_command_line_refuses_in_one_line(sample_data, tmp_path, capsys):
     Image.new("L", (28, 28)).save(again / "wrong.png")
     for words, hint in [
             (["compress", wrong], "30x20; the model needs 150x100"),
-            (["compress", text], "not a picture"),
+            (["compress", text], "no usable picture"),
             (["compress", tmp_path / "none.png"], "none.png"),
             (["compress", wrong, "--model", "nothing"], "no model"),
             (["compress", wrong, again / "wrong.png", "--resize"], "rename"),

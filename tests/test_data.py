@@ -125,9 +125,7 @@ def server(tmp_path, monkeypatch):
 @pytest.mark.parametrize("cuts", [0, 1])  # one cut download is tried again
 def test_frames_are_downloaded_once(server, cuts):
     Server.cuts = cuts
-    expected = hashlib.sha256(archive()).hexdigest()
     assert data.supertux("valid").shape == (1, 100, 150, 3)
-    assert (server / "supertux" / "SHA256").read_text().strip() == expected
     assert [path.name for path in server.iterdir()] == ["supertux"]
     Server.bodies = {}
     assert data.supertux("train").shape == (1, 100, 150, 3)
@@ -244,7 +242,7 @@ def test_a_damaged_static_set_is_named(tmp_path, monkeypatch):
         path.write_bytes(half)
         with pytest.raises(ValueError, match="valid.npy is damaged"):
             data.binarized_mnist("valid")
-    with pytest.raises(FileNotFoundError, match="no 'validation' of static"):
+    with pytest.raises(FileNotFoundError, match="no .*validation.npy"):
         data.binarized_mnist("validation")
 
 

@@ -337,7 +337,7 @@ def test_frames_end_with_the_finished_image():
 
 def test_gif_frames_can_be_seen(tmp_path):
     frames = np.zeros((3, 4, 4, 3), np.uint8)
-    with pytest.raises(ValueError, match="at least 20"):
+    with pytest.raises(ValueError, match="20 or more"):
         pl.figures.gif(tmp_path / "fast.gif", frames, milliseconds=10)
 
 

@@ -170,7 +170,7 @@ def test_counting_the_different_patches():
 
 @pytest.mark.parametrize("patch", [0, 3, 5, 28, 29])
 def test_a_patch_that_does_not_divide(patch):
-    with pytest.raises(ValueError, match=r"sides: \[1, 2, 4, 7, 14\]"):
+    with pytest.raises(ValueError, match=r"one of \[1, 2, 4, 7, 14\]"):
         Patches(patch)
 
 
@@ -178,12 +178,12 @@ def test_bad_calls_are_one_clear_error(digits):
     for size in (1, 10**9):
         with pytest.raises(ValueError, match="2 to 65536"):
             Patches(4, size)
-    with pytest.raises(ValueError, match="only 12 different patches"):
+    with pytest.raises(ValueError, match="12 different patches"):
         Patches(4, 13, 8, 8).fit(some_images(3))
     for images in (some_images(9) / 255, some_images(9, 10), digits[:0]):
         with pytest.raises(ValueError, match=r"uint8 \(N, 8, 8\)"):
             Patches(4, 4, 8, 8).fit(images)
-    with pytest.raises(ValueError, match="at most 16 .*10]"):
+    with pytest.raises(ValueError, match="one of .*10]"):
         Patches(20, 16, 100, 100)
     with pytest.raises(ValueError, match="codebook is empty"):
         Patches(4, 16).encode(digits)
@@ -209,7 +209,7 @@ def test_measures_of_what_is_known():
         with pytest.raises(ValueError, match="cannot be compared"):
             measures.mean_squared_error(black, other)
     codes = torch.tensor([[0, 1], [2, 3]])
-    assert measures.entropy(codes) == 2 and measures.perplexity(codes) == 4
+    assert measures.entropy(codes) == 2
     assert measures.entropy(torch.tensor([5, 5])) == 0
     assert measures.entropy(torch.tensor([0, 0, 0, 7])) == pytest.approx(
         -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25)))
@@ -359,20 +359,20 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
     (["--patch", "3"], "patch is 3"),
     (["--codebook-size", "5000", "--limit", "50",
       "--batch-size", "16"], "different patches"),
-    (["--stage", "prior"], "needs --tokenizer"),
+    (["--stage", "prior"], "needs one of --tokenizer, --weights"),
     (["--tokenizer", "nowhere.safetensors"], "nowhere.safetensors"),
     (["--tokenizer", "gpt"], "gpt is no patches"),
     (["--tokenizer", "BOOK", "--patch", "7"], "with --tokenizer"),
     (["--tokenizer", "BOOK", "--stage", "tokenizer"], "is not for"),
     (["--stage", "tokenizer", "--width", "8"], "is not for"),
     (["--weights", "gpt"], "is no patches"),
-    (["--weights", "gpt", "--patch", "7"], "leave it out"),
+    (["--weights", "gpt", "--patch", "7"], "omit it"),
     (["--out", "FOLDER", "--stage", "tokenizer"], "use it as --tokenizer"),
-    (["--limit", "20", "--batch-size", "50"], "only 20 training images"),
+    (["--limit", "20", "--batch-size", "50"], "at most 20 (images)"),
     (["--out", "BOOK/x"], "tokenizer.safetensors"),
     (["--stage", "tokenizer", "--epochs", "2"], "is not for"),
     (["--stage", "tokenizer", "--shifts", "1"], "is not for"),
-    (["--resume", "FOLDER", "--out", "other"], "leave it out"),
+    (["--resume", "FOLDER", "--out", "other"], "omit it"),
     (["--seed", "-1"], "seed is -1"), (["--seed", "5000000000"], "seed is 5"),
     (["--dropout", "1.5"], "--dropout")])
 def test_bad_flags_are_one_line(tmp_path, sample_data, capsys, monkeypatch,

@@ -135,5 +135,5 @@ def test_weights_stay_whole_in_forward():
 
 
 def test_features_must_divide_among_colours():
-    with pytest.raises(ValueError, match="multiples of the 3"):
+    with pytest.raises(ValueError, match="multiples of 3"):
         PixelCNN(channels=3, width=64)

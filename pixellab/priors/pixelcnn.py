@@ -96,8 +96,7 @@ class PixelCNN(nn.Module):
                  dilations=(1, 2, 1, 4, 1, 2, 1), head=128, num_classes=10):
         super().__init__()
         if width % channels or head % channels:
-            raise ValueError(f"width {width} and head {head} must be "
-                             f"multiples of the {channels} colour channels")
+            raise ValueError(f"width and head must be multiples of {channels}")
         self.config = arguments(locals())
         self.levels, self.size, self.channels = levels, size, channels
         self.num_classes = num_classes
@@ -124,8 +123,7 @@ class PixelCNN(nn.Module):
         for block in self.blocks:
             v, h = block(v, h, labels)
         logits = self.out(F.relu(self.hidden(F.relu(v + h))))
-        return rearrange(logits, "b (v c) h w -> b (h w c) v",
-                         c=self.channels)
+        return rearrange(logits, "b (v c) h w -> b (h w c) v", c=self.channels)
 
     def start(self, labels):
         """The state of `step`, labels (B,): a generator, sent tokens, that

@@ -56,8 +56,7 @@ def divided(height, width, patch):
     and above 16, where float32 holds no exact product of two patches."""
     fits = [p for p in range(1, 17) if height % p == 0 == width % p]
     if patch not in fits:
-        raise ValueError(f"patch is {patch}; it must be at most 16 and divide "
-                         f"the sides: {fits}")
+        raise ValueError(f"patch is {patch}; it must be one of {fits}")
     return height // patch, width // patch
 
 

@@ -63,8 +63,7 @@ class Patches(Grid, nn.Module):
         patches = self.cut(self.checked(images)).flatten(0, 1)
         patches, counts = distinct(patches.numpy())
         if len(patches) < self.vocabulary:
-            raise ValueError(f"only {len(patches)} different patches: "
-                             "use more images, or fewer entries")
+            raise ValueError(f"{len(patches)} different patches: add images")
         kmeans = MiniBatchKMeans(self.vocabulary, n_init=1, random_state=seed,
                                  reassignment_ratio=0, compute_labels=False)
         generator = np.random.default_rng(seed)

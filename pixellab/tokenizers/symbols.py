@@ -44,5 +44,4 @@ class Symbols(Grid):
 
 def resize(image):
     """uint8 (28, 28) -> (30, 30) in Pillow's bilinear way."""
-    return np.asarray(Image.fromarray(image).resize((30, 30),
-                                                    Image.BILINEAR))
+    return np.asarray(Image.fromarray(image).resize((30, 30), Image.BILINEAR))

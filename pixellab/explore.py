@@ -54,7 +54,7 @@ def image_file(pixels):
     if len(image.getcolors(2 ** 24)) <= 512:
         image.save(file, "PNG", optimize=True)
     else:
-        image.save(file, "WEBP", quality=85, method=6)
+        image.save(file, "WEBP", quality=75, method=6)
     return file.getvalue()
 
 

@@ -72,7 +72,7 @@ def test_notebook_ran_from_top_to_bottom(path):
 
 @each_notebook
 def test_notebook_is_small(path):
-    assert path.stat().st_size <= 1.5 * MIB
+    assert path.stat().st_size <= 1_500_000
 
 
 @each_notebook

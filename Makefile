@@ -44,7 +44,7 @@ chapters: env  ## run the chapters again and store their outputs
 address:  ## set the public address: make address URL=https://github.com/...
 	@$(PYTHON) book/address.py '$(URL)'
 
-bench: env  ## measure (80 minutes): benchmarks/results.json
+bench: env  ## measure (two hours): benchmarks/results.json
 	$(BIN)/python -m benchmarks
 
 bench-%: env  ## measure one part: make bench-speed, bench-bits, ...

@@ -1,6 +1,6 @@
 """Run parts of the scoreboard and store what they find in results.json.
 
-python -m benchmarks             all parts that train nothing: 80 minutes
+python -m benchmarks             all parts that train nothing: two hours
 python -m benchmarks train       the parts that train networks first: hours
 python -m benchmarks NAME ...    these parts
 

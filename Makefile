@@ -31,9 +31,11 @@ book: env  ## build the HTML book from the stored outputs
 	$(BIN)/jupyter-book build . --all -n -W --keep-going --quiet
 	@echo "The book is built: file://$(CURDIR)/_build/html/index.html"
 
-# loadfile: the cells of one notebook belong to one process.
+# loadfile: the cells of one notebook belong to one process. (Reordering would
+# leave the browser's few long tests for last, and one core idle.)
 test: env  ## run every test: units, chapters, built book, browser, ruff
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+		--durations=15
 
 lab: env  ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=chapters

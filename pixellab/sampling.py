@@ -16,7 +16,7 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     In this order: temperature (0 puts everything on the most likely token);
     top_k keeps the k most likely tokens; top_p keeps the smallest set of
     most likely tokens whose cumulative probability reaches p, at least one
-    (Holtzman et al., 2020). What is left is normalised.
+    (Holtzman et al., 2020); 1 keeps all. What is left is normalised.
     """
     if not 0 <= temperature < float("inf"):  # NaN neither
         raise ValueError(f"temperature is {temperature}; it must be 0 or more")
@@ -32,6 +32,8 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
         best = logits.argmax(dim=-1, keepdim=True)
         return torch.zeros_like(logits).scatter_(-1, best, 1.0)
     probs = torch.softmax(logits / temperature, dim=-1)
+    if top_p == 1:
+        top_p = None  # all of them; a sum of floats may reach 1 too early
     if top_k is None and top_p is None:
         return probs
     ranked, order = probs.sort(dim=-1, descending=True, stable=True)

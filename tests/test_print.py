@@ -28,6 +28,8 @@ WRAPPED = """() => [...document.querySelectorAll('.cell_input pre')]
         code.style.whiteSpace = 'pre';
         return code.scrollWidth > code.clientWidth;
     }).map(code => code.textContent.slice(0, 120))"""
+WIDE = """.bd-article { letter-spacing: 0.06em; }
+    .bd-article pre { letter-spacing: normal; }"""  # as another font would be
 INK = """() => {
     const colour = getComputedStyle(document.querySelector('.bd-article p'));
     return {theme: document.documentElement.dataset.theme,
@@ -53,6 +55,8 @@ def test_every_page_is_printed_whole_and_in_dark_ink(
             assert printed["ink"] < 64 and not printed["folded"], address
             for what in (SEEN, CUT, WRAPPED):
                 assert page.evaluate(what) == [], address
+            page.add_style_tag(content=WIDE)
+            assert page.evaluate(CUT) == [], address
             page.evaluate("dispatchEvent(new Event('afterprint'))")
             assert page.evaluate(INK)["theme"] == "dark", address
 

@@ -49,6 +49,17 @@ def test_filters_do_what_they_say(seed, temperature, top_k, top_p):
         torch.testing.assert_close(row, expected, atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("temperature", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("top_k", [None, 700])
+def test_a_top_p_of_one_keeps_every_token(temperature, top_k):
+    """Sums of many small numbers reach 1 before their last one."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(64, 1024, generator=generator).double()
+    everything = sampling.probabilities(logits, temperature, top_k)
+    kept = sampling.probabilities(logits, temperature, top_k, top_p=1.0)
+    assert torch.equal(everything, kept)
+
+
 def test_top_p_keeps_the_smallest_set_that_reaches_p():
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]]))
     kept = [int((sampling.probabilities(logits, top_p=p) > 0).sum())

@@ -14,6 +14,7 @@ export function probabilities(logits, temperature = 1, topK = Infinity, topP = 1
   const order = [...probs.keys()].sort((a, b) => probs[b] - probs[a]);
   for (const token of order.slice(topK)) probs[token] = 0;
   normalise(probs);
+  if (topP >= 1) return probs; // all of them; a sum of floats may reach 1 too early
   let reached = 0; // mass down to this token, with it
   for (const token of order) {
     reached += probs[token];

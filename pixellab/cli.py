@@ -347,7 +347,7 @@ def new_prior(options, tokenizer):
     """A PixelCNN or GPT; the options may change its shape."""
     plain = options.images or options.name in ("pixelcnn-binary", "bsq")
     if options.name.startswith("pixelcnn"):
-        width, reach = options.width or 64, 7 * (1, 2, 1, 4)
+        width, reach = options.width or 64, 4 * (1, 2, 4, 8, 1, 2, 8)
         config = {"kind": "pixelcnn.PixelCNN", "levels": tokenizer.vocabulary,
                   "head": 2 * width, "dilations": reach[:options.layers or 7]}
     else:

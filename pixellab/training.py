@@ -5,6 +5,8 @@ launch`). Everything random follows from (seed, epoch, step), so that a run
 which was killed and resumed ends with the weights of one that was not.
 """
 
+import contextlib
+import copy
 import functools
 import hashlib
 import json
@@ -20,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from pixellab import likelihood, weights
+from pixellab import likelihood, muon, weights
 
 
 @dataclass
@@ -28,19 +30,22 @@ class Recipe:
     """How a network is trained. ValueError for settings without sense."""
 
     epochs: int = 50
-    lr: float = 1e-3  # Adam's learning rate at the start
+    optimizer: str = "adam"  # or muon: for the layers inside blocks
+    lr: float = 1e-3  # the learning rate at the start
     gamma: float = 0.99  # the rate falls by this factor in each epoch
     warmup: int = 0  # steps in which the rate rises to lr, for transformers
     batch_size: int = 128  # over all processes together
     label_dropout: float = 0.1  # how often the null class is taught
-    precision: str = "auto"  # bf16 or fp32; auto: bf16 on GPUs that have it
+    averaging: float = 0.0  # what is scored and kept: a running mean of the
+    # weights, which each step moves by 1 - averaging; 0: the weights
+    precision: str = "auto"  # bf16 or fp32; auto: bf16 where it is fast
     seed: int = 0
     save_minutes: float = 5.0  # between checkpoints inside an epoch
 
     def __post_init__(self):
         limits = {"epochs": (1, 1e9), "lr": (1e-9, 1e99), "gamma": (1e-9, 1),
                   "warmup": (0, 1e9), "batch_size": (1, 1e9),
-                  "label_dropout": (0, 1), "seed": (0, 2**32 - 1),
+                  "label_dropout": (0, 1), "averaging": (0, 1), "seed": (0, 2**32 - 1),
                   "save_minutes": (0, 1e9)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
@@ -48,6 +53,8 @@ class Recipe:
                                  f"lie in {low} to {high}")
         if self.precision not in ("auto", "bf16", "fp32"):
             raise ValueError(f"precision {self.precision}: auto, bf16 or fp32")
+        if self.optimizer not in ("adam", "muon"):
+            raise ValueError(f"optimizer {self.optimizer}: adam or muon")
 
 
 def loss_in_nats(prior, tokens, labels):
@@ -118,17 +125,17 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     progress = progress and first
     check_sizes(len(train_set[0]), recipe.batch_size,
                 accelerator.num_processes)
-    optimizer = torch.optim.Adam(prior.parameters(), lr=recipe.lr)
-    net, optimizer = accelerator.prepare(
-        torch.compile(prior) if compiled else prior, optimizer)
+    net, *optimizers = accelerator.prepare(
+        torch.compile(prior) if compiled else prior,
+        *muon.optimizers(prior, recipe.lr, recipe.optimizer))
+    average = copy.deepcopy(prior) if recipe.averaging else None
     bf16 = recipe.precision == "bf16" or (
-        recipe.precision == "auto" and device.type == "cuda"
-        and torch.cuda.get_device_capability(device) >= (8, 0))
+        recipe.precision == "auto" and has_bf16(device))
     run = {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0, "history": [],
            "recipe": asdict(recipe), "data": fingerprint(train_set[0]),
            "config": config, "about": about or {}}
     if resume:
-        run = resumed(run, folder, prior, optimizer)
+        run = resumed(run, folder, prior, optimizers, average)
     about = {**run["about"], "data_sha256": run["data"],
              "device": str(device), "precision": "bf16" if bf16 else "fp32",
              "processes": accelerator.num_processes,
@@ -137,7 +144,9 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
     def save():  # from the first moment on a kill can be resumed
         with weights.atomic(Path(folder) / "state.pt") as path:
             torch.save({"run": run, "prior": prior.state_dict(),
-                        "optimizer": optimizer.state_dict(),
+                        "optimizers": [each.state_dict()
+                                       for each in optimizers],
+                        "average": average and average.state_dict(),
                         "tokenizer": tokenizer or {}}, path)
 
     if first and not resume:
@@ -153,13 +162,19 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         for step in bar:
             inputs, labels = batch(train_set, recipe, epoch, step,
                                    prior.num_classes, accelerator)
-            for group in optimizer.param_groups:
-                group["lr"] = rate(recipe, epoch * steps + step, steps)
+            lr = rate(recipe, epoch * steps + step, steps)
+            for group in sum((each.param_groups for each in optimizers), []):
+                group["lr"] = lr
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 loss = task.loss(net, inputs, labels)
-            optimizer.zero_grad()
+            for each in optimizers:
+                each.zero_grad()
             accelerator.backward(loss)
-            optimizer.step()
+            for each in optimizers:
+                each.step()
+            if average:
+                follow(average, prior, recipe.averaging,
+                       epoch * steps + step)
             run["loss"] += accelerator.reduce(loss.detach(), "mean").item()
             run.update(step=step + 1, seconds=time.monotonic() - started)
             mean = run["loss"] / (step + 1) / task.scale
@@ -168,26 +183,65 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
                 saved_at = run["seconds"]
                 save()
         net.eval()
-        row = {"epoch": epoch + 1, "train": run["loss"] / steps / task.scale,
-               **task.score(prior, *valid_set),
-               "lr": optimizer.param_groups[0]["lr"]}
-        if not np.isfinite(row["train"] + row["valid"]):
-            raise ValueError("the loss is not finite: lower --lr")
-        run["history"].append(row)
-        run.update(epoch=epoch + 1, step=0, loss=0.0,
-                   seconds=time.monotonic() - started)
-        if not first:
-            continue
-        save_weights(folder, run, {**prior.state_dict(), **(tokenizer or {})},
-                     about, task.name)
-        save()
-        if progress:
-            print(f"epoch {row['epoch']}: train {row['train']:.5g}, "
-                  f"validation {row['valid']:.5g} {task.unit}", flush=True)
-        if on_epoch:
-            on_epoch(run["history"])
+        with exchanged(prior, average):
+            row = {"epoch": epoch + 1,
+                   "train": run["loss"] / steps / task.scale,
+                   **task.score(prior, *valid_set), "lr": lr}
+            if not np.isfinite(row["train"] + row["valid"]):
+                raise ValueError("the loss is not finite: lower --lr")
+            run["history"].append(row)
+            run.update(epoch=epoch + 1, step=0, loss=0.0,
+                       seconds=time.monotonic() - started)
+            if first:
+                save_weights(folder, run, {**prior.state_dict(),
+                                           **(tokenizer or {})},
+                             about, task.name)
+            if progress:
+                print(f"epoch {row['epoch']}: train {row['train']:.5g}, "
+                      f"validation {row['valid']:.5g} {task.unit}", flush=True)
+            if first and on_epoch:
+                on_epoch(run["history"])
+        if first:
+            save()
     accelerator.wait_for_everyone()
+    if average:
+        prior.load_state_dict(average.state_dict())
     return run["history"]
+
+
+def has_bf16(device):
+    """Whether products in bf16 are faster there than in float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(
+        getattr(torch.cpu, name, bool)() for name in asked)
+
+
+@torch.no_grad()
+def follow(average, net, decay, step):
+    """Move the running mean a little towards the weights (at first a lot)."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for mean, new in zip(average.parameters(), net.parameters(), strict=True):
+        mean.lerp_(new, 1 - decay)
+
+
+@contextlib.contextmanager
+def exchanged(net, average):
+    """Inside, the net has the weights of the average (None: its own)."""
+    def swap():
+        for one, other in zip(net.parameters(), average.parameters(),
+                              strict=True):
+            one.data, other.data = other.data, one.data
+
+    if average is None:
+        yield
+        return
+    swap()
+    try:
+        yield
+    finally:
+        swap()
 
 
 def rate(recipe, step, steps_per_epoch):
@@ -270,7 +324,7 @@ def load_state(folder):
         raise ValueError(f"{path} is damaged: start anew") from error
 
 
-def resumed(run, folder, prior, optimizer):
+def resumed(run, folder, prior, optimizers, average):
     """The stored run, if it is the same one; only `epochs` may differ."""
     saved = load_state(folder)
     before, after = ({"data": one["data"], "config": one["config"],
@@ -280,5 +334,8 @@ def resumed(run, folder, prior, optimizer):
             raise ValueError(f"{name} was {before.get(name)} and is "
                              f"{after[name]} now: resume with the same")
     prior.load_state_dict(saved["prior"])
-    optimizer.load_state_dict(saved["optimizer"])
+    for each, state in zip(optimizers, saved["optimizers"], strict=True):
+        each.load_state_dict(state)
+    if average:
+        average.load_state_dict(saved["average"])
     return {**saved["run"], "recipe": run["recipe"]}

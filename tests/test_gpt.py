@@ -29,13 +29,15 @@ def some_tokens(count=4):
     return torch.randint(VOCABULARY, (count, PLACES), generator=generator)
 
 
+# The whole past with a key for each head; half of it with one for all.
+MEMORIES = [{}, {"spacing": 2, "shared": True}]
 LABELS = torch.tensor([0, 1, CLASSES, 2])  # the third is the null class
 
 
 def test_attention_is_a_weighted_mean_over_the_past():
     torch.manual_seed(0)
     attention, x = SelfAttention(6, 2).double(), torch.randn(1, 5, 6).double()
-    q, k, v = attention.split(x)[:, 0]  # each (heads, T, 3)
+    q, k, v = (each[0] for each in attention.split(x))  # (heads, T, 3)
     rows = []
     for t in range(5):
         heads = []
@@ -47,9 +49,11 @@ def test_attention_is_a_weighted_mean_over_the_past():
     torch.testing.assert_close(attention(x)[0], torch.stack(rows))
 
 
-@pytest.mark.parametrize("window", [None, 1, 2, 3])
-def test_no_logit_sees_its_own_or_a_later_token(window):
-    net, tokens = small(window), some_tokens()
+@pytest.mark.parametrize("window, memory", [
+    (None, {}), (1, {}), (2, {}), (3, {}), (2, {"spacing": 2}),
+    (3, {"spacing": 3, "shared": True})])
+def test_no_logit_sees_its_own_or_a_later_token(window, memory):
+    net, tokens = small(window, **memory), some_tokens()
     before = net(tokens, LABELS)
     for place in range(PLACES):
         changed = tokens.clone()
@@ -59,9 +63,10 @@ def test_no_logit_sees_its_own_or_a_later_token(window):
         assert moved[place + 1:].all()  # and every later one does see it
 
 
-@pytest.mark.parametrize("window", [None, 1, 2])
-def test_cached_sampling_draws_the_same_tokens(window):
-    net = small(window)
+@pytest.mark.parametrize("window, memory", [
+    (None, {}), (1, {}), (2, {}), (3, {"spacing": 3, "shared": True})])
+def test_cached_sampling_draws_the_same_tokens(window, memory):
+    net = small(window, **memory)
     uniforms = sampling.uniform_numbers(4, PLACES, seed=3)
     cached = sampling.sample(net, LABELS, uniforms)
     naive = sampling.sample(net, LABELS, uniforms, cached=False)
@@ -69,11 +74,13 @@ def test_cached_sampling_draws_the_same_tokens(window):
     assert len(cached.unique()) > 2  # a drawing, not a flat colour
 
 
-@pytest.mark.parametrize("fixed", [False, True])
-@pytest.mark.parametrize("compiled", [False, True])
-def test_steps_give_the_logits_of_the_parallel_pass(fixed, compiled):
+@pytest.mark.parametrize("memory", MEMORIES + [
+    {"spacing": 3, "window": 3}, {"shared": True}])
+@pytest.mark.parametrize("fixed, compiled", [
+    (False, False), (True, False), (True, True)])
+def test_steps_give_the_logits_of_the_parallel_pass(fixed, compiled, memory):
     """`fixed` is how the cache works on a GPU: its shapes never change."""
-    net, tokens = small(), some_tokens()
+    net, tokens = small(**memory), some_tokens()
     expected = net(tokens, LABELS)
     if compiled:  # "eager": the graph is captured whole, without a compiler
         net.decode = torch.compile(net.decode, backend="eager",
@@ -107,8 +114,9 @@ def test_a_cache_of_half_precision_serves():
         previous = tokens[:, place]
 
 
-def test_a_prefix_gives_the_first_logits():
-    net, tokens = small(), some_tokens()
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_a_prefix_gives_the_first_logits(memory):
+    net, tokens = small(**memory), some_tokens()
     torch.testing.assert_close(net(tokens[:, :6], LABELS),
                                net(tokens, LABELS)[:, :6])
 
@@ -197,9 +205,10 @@ def test_grids_of_any_shape(grid):
 
 
 @pytest.mark.parametrize("settings", [
-    {"width": 10, "heads": 3}, {"window": 0}, {"window": -1}])
+    {"width": 10, "heads": 3}, {"window": 0}, {"window": -1},
+    {"spacing": 0}, {"spacing": 3}, {"spacing": 2, "window": None}])
 def test_shapes_that_cannot_be(settings):
-    with pytest.raises(ValueError, match="multiple of the . heads, and win"):
+    with pytest.raises(ValueError, match="the . heads, and win|spacing is .; it"):
         GPT(5, (3, 3), **{"width": 9, "heads": 3, **settings})
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pixellab import sampling
+from pixellab.cli import new_prior, new_tokenizer, parser
 from pixellab.priors.pixelcnn import MaskedConv2d, PixelCNN
 
 
@@ -137,3 +138,28 @@ def test_weights_stay_whole_in_forward():
 def test_features_must_divide_among_colours():
     with pytest.raises(ValueError, match="multiples of 3"):
         PixelCNN(channels=3, width=64)
+
+
+def seen_from(net, place):
+    """Which of the pixels the logits of a place depend on: bool (T,)."""
+    height, width = net.size
+    image = torch.zeros(1, height * width, dtype=torch.float64,
+                        requires_grad=True)
+    net.brightness = lambda tokens: tokens
+    logits = net(image, torch.tensor([net.num_classes]))[0, place]
+    (logits * torch.randn(len(logits), dtype=torch.float64)).sum().backward()
+    return image.grad[0] != 0
+
+
+@pytest.mark.parametrize("name, settings", [
+    ("pixelcnn", {}), ("pixelcnn-binary", {"levels": 2, "num_classes": 0})])
+def test_every_place_sees_every_earlier_one(name, settings):
+    """With the dilations that the command line trains with, 28 x 28."""
+    torch.manual_seed(0)
+    options = parser().parse_args(["train", name])
+    net = new_prior(options, new_tokenizer(options))
+    assert net.config["dilations"] == PixelCNN().config["dilations"]
+    net = PixelCNN(**{**net.config, "width": 6, "head": 6}).double()
+    for place in (0, 1, 27, 28, 29, 27 * 28 + 14, 783):
+        seen = seen_from(net, place)
+        assert seen[:place].all() and not seen[place:].any(), place

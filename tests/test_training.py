@@ -94,6 +94,67 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path):
         [row["valid"] for row in history]
 
 
+def test_the_average_is_what_is_scored_and_kept(tmp_path):
+    """Against the mean made by hand from the weights after each step."""
+    seen = []
+
+    def loss(net, tokens, labels):
+        seen.append([one.detach().clone() for one in net.parameters()])
+        return training.loss_in_nats(net, tokens, labels)
+
+    prior, history = run(tmp_path, epochs=2, averaging=0.9,
+                         task=training.Task(loss=loss))
+    raw = training.load_state(tmp_path)["prior"]
+    names = [name for name, _ in prior.named_parameters()]
+    weights_after = seen[1:] + [[raw[name] for name in names]]
+    mean = seen[0]  # the weights at the start
+    for step, after in enumerate(weights_after):
+        decay = min(0.9, (1 + step) / (10 + step))
+        mean = [decay * old + (1 - decay) * new
+                for old, new in zip(mean, after, strict=True)]
+    for one, other in zip(prior.parameters(), mean, strict=True):
+        torch.testing.assert_close(one.detach(), other)
+    bits = likelihood.token_bits(prior, *stripes(64, seed=1)).mean().item()
+    assert history[-1]["valid"] == pytest.approx(bits, rel=1e-5)
+    kept = weights.load(tmp_path / "last.safetensors")[0]
+    for name, one in prior.named_parameters():
+        assert torch.equal(kept[name], one.detach().half().float())
+
+
+@pytest.mark.parametrize("how", [
+    {"averaging": 0.9}, {"optimizer": "muon", "averaging": 0.9}])
+def test_averages_and_muon_resume_inside_an_epoch(tmp_path, monkeypatch, how):
+    whole, _ = run(tmp_path / "whole", epochs=2, **how)
+    calls = []
+
+    def stop(*arguments):
+        calls.append(1)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+        return batch(*arguments)
+
+    batch = training.batch
+    monkeypatch.setattr(training, "batch", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", epochs=2, save_minutes=0, **how)
+    monkeypatch.setattr(training, "batch", batch)
+    parts, _ = run(tmp_path / "parts", epochs=2, resume=True, **how)
+    assert same(whole, parts)
+
+
+@pytest.mark.parametrize("has, names", [
+    (False, ()), (True, ("_is_avx512_bf16_supported",)),
+    (True, ("_is_amx_tile_supported",))])
+def test_bf16_is_taken_where_the_processor_has_it(monkeypatch, has, names):
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in names,
+                            raising=False)
+    assert training.has_bf16(torch.device("cpu")) == has
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, name)  # as in older versions
+    assert not training.has_bf16(torch.device("cpu"))
+
+
 @pytest.mark.parametrize("stop_at", [3, 13])
 def test_a_run_stopped_inside_an_epoch_loses_nothing(
         tmp_path, monkeypatch, stop_at):

@@ -85,15 +85,17 @@ class GatedBlock(nn.Module):
 class PixelCNN(nn.Module):
     """Gated PixelCNN over `size` pixels of `channels` colours.
 
-    width: features of each stack; dilations: one a block; head: the width
-    before the softmax over `levels`. Class `num_classes` is the null class.
+    width: features of each stack; dilations: one a block, of which each
+    offset up to 26 is a sum, so that every pixel sees all earlier ones; head:
+    the width before the softmax over `levels`. Class `num_classes` is the
+    null class.
 
     tokens int64 (B, H * W * channels), labels int64 (B,)
     -> logits (B, H * W * channels, levels); logits[:, t] sees tokens[:, :t].
     """
 
     def __init__(self, levels=256, size=(28, 28), channels=1, width=64,
-                 dilations=(1, 2, 1, 4, 1, 2, 1), head=128, num_classes=10):
+                 dilations=(1, 2, 4, 8, 1, 2, 8), head=128, num_classes=10):
         super().__init__()
         if width % channels or head % channels:
             raise ValueError(f"width and head must be multiples of {channels}")

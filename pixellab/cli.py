@@ -488,6 +488,7 @@ def train(options):
     config = {"tokenizer": models.describe(tokenizer)}
     if isinstance(net, RateDistortion):  # which holds the tokenizer
         config["objective"], task, learned = net.config, CODING, {}
+        about["objective"] = net.config  # the prior's header tells of it, too
     else:
         config["prior"], task = models.describe(net), training.Task()
         learned = models.learned(tokenizer)

@@ -228,7 +228,8 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
     assert "thousandths, validation" in capsys.readouterr().out
     assert command("train", "bsq", "--stage", "tokenizer", "--weights",
                    tmp_path / "a" / "best.safetensors", *short, "--log-dir",
-                   tmp_path / "logs", "--out", tmp_path / "t") == 0
+                   tmp_path / "logs", "--rate-weight", 3e-4, "--out",
+                   tmp_path / "t") == 0
     assert "bits a token without a prior" in capsys.readouterr().out
     assert list((tmp_path / "logs").iterdir())
     assert {path.name for path in (tmp_path / "t").iterdir()} == {
@@ -259,6 +260,9 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
                    1, *short, "--out", tmp_path / "p") == 0
     model = pl.load(tmp_path / "p" / "best.safetensors", "cpu")
     assert model.provenance["valid_images"] == 10
+    history = model.provenance["tokenizer"]  # all that made it
+    assert history["objective"]["rate_weight"] == 3e-4
+    assert history["started_from"]["objective"]["quantized"] is False
     assert model.provenance["check"]["bits"] == pytest.approx(
         model.bits(pl.data.supertux("valid", 10)).tolist(), rel=1e-3)
     assert model.provenance["valid_squared_error"] == pytest.approx(

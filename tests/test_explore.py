@@ -148,7 +148,7 @@ def address_holds(page, **settings):
     page.wait_for_function(
         """wanted => { const now = new URLSearchParams(location.hash.slice(1));
             return Object.entries(wanted).every(([key, text]) =>
-                now.get(key) === text); }""", arg=settings, timeout=2000)
+                now.get(key) === text); }""", arg=settings)
 
 
 # What the explorers are made from

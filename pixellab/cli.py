@@ -87,7 +87,7 @@ FLAGS = {  # what argparse makes of it, or a type; and the help
     "--tokens": (str, "what `tokenize` wrote"),
     "--tokenizer": (str, "a stored tokenizer, used as it is"),
     "--width": (number(), "features (default: 160, pixelcnn 64, signs 96)"),
-    "--layers": (number(), "blocks (default: 3, pixelcnn 7, gpt 2)"),
+    "--layers": (number(), "blocks (default: 3, pixelcnn 7)"),
     "--dropout": (number(float, 0, 0.9), "default: 0"),
     "--shifts": (number(int, 0, 2), "teach moves by so many pixels, too"),
     "--patch": (number(), "pixels of a side (default: patches 4, bsq 5)"),
@@ -351,12 +351,14 @@ def new_prior(options, tokenizer):
         config = {"kind": "pixelcnn.PixelCNN", "levels": tokenizer.vocabulary,
                   "head": 2 * width, "dilations": reach[:options.layers or 7]}
     else:
-        width, few = options.width or 160, 2 if options.name == "gpt" else 3
+        width = options.width or 160
         config = {"kind": "gpt.GPT", "vocabulary": tokenizer.vocabulary,
-                  "grid": tokenizer.grid, "layers": options.layers or few,
+                  "grid": tokenizer.grid, "layers": options.layers or 3,
                   "heads": max(heads for heads in range(1, width // 32 + 2)
                                if width % heads == 0),
                   "dropout": options.dropout or 0.0}
+        if options.name == "gpt":  # 784 places: remember half, with one key
+            config.update(spacing=2, shared=True)
     return models.build("priors", {**config, "width": width,
                                    "num_classes": 0 if plain else 10})
 

@@ -45,8 +45,8 @@ class Recipe:
     def __post_init__(self):
         limits = {"epochs": (1, 1e9), "lr": (1e-9, 1e99), "gamma": (1e-9, 1),
                   "warmup": (0, 1e9), "batch_size": (1, 1e9),
-                  "label_dropout": (0, 1), "averaging": (0, 1), "seed": (0, 2**32 - 1),
-                  "save_minutes": (0, 1e9)}
+                  "label_dropout": (0, 1), "averaging": (0, 1),
+                  "seed": (0, 2**32 - 1), "save_minutes": (0, 1e9)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must "

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pixellab import sampling
+from pixellab.cli import new_prior, new_tokenizer, parser
 from pixellab.priors.gpt import GPT, Linear, SelfAttention, neighbours
 
 GRID, VOCABULARY, CLASSES = (5, 4), 7, 3
@@ -223,3 +224,23 @@ def test_fast_linear_layers_are_linear_layers(shape):
         torch.testing.assert_close(layer(x), expected.detach())
         exact = layer.double()(x.double())
     torch.testing.assert_close(exact.float(), expected.detach())
+
+
+def test_the_network_that_the_command_line_trains():
+    """Every place but the next few is seen through those that are kept."""
+    options = parser().parse_args(["train", "gpt"])
+    net = new_prior(options, new_tokenizer(options))
+    assert net.config["spacing"] <= net.config["window"]
+    assert sum(one.numel() for one in net.parameters()) <= 1.2e6
+    torch.manual_seed(0)
+    net = GPT(4, (28, 28), **{
+        **{key: net.config[key] for key in (
+            "layers", "window", "spacing", "shared", "num_classes")},
+        "width": 8, "heads": 2, "embedding": 4}).double().eval()
+    tokens = torch.randint(4, (1, 784))
+    before = net(tokens, torch.tensor([3]))
+    for place in (0, 1, 300, 431, 767, 781, 782):
+        changed = tokens.clone()
+        changed[:, place] = (changed[:, place] + 1) % 4
+        moved = (net(changed, torch.tensor([3])) != before).any(dim=2)[0]
+        assert not moved[:place + 1].any() and moved[place + 1:].all()

@@ -70,10 +70,12 @@ def matrix_weights(net):
 def cost(net, tokens):
     """The `Cost` of an image of so many tokens in a prior of this book."""
     layers, width = net.config.get("layers", 0), net.config["width"]
+    kept = -(-tokens // net.config.get("spacing", 1))
+    told = width // net.config["heads"] if net.config.get("shared") else width
     return Cost(
         2 * matrix_weights(net) * tokens,
-        2 * 2 * layers * width * tokens ** 2,  # queries·keys, and ·values
-        2 * layers * width * tokens * 2)       # keys and values, 16 bits
+        2 * 2 * layers * width * tokens * kept,  # queries·keys, and ·values
+        2 * layers * told * kept * 2)  # keys and values, 16 bits
 
 
 def gpt(tokenizer, size):

@@ -44,10 +44,12 @@ def test_the_formula_counts_what_a_shipped_prior_multiplies(name):
         == pytest.approx(cost.training, rel=0 if name != "pixelcnn" else 0.01)
 
 
-def test_the_cache_is_as_large_as_the_page_says():
-    net = GPT(vocabulary=8, grid=(3, 5), width=16, layers=3, heads=2)
+@pytest.mark.parametrize("memory", [{}, {"spacing": 2, "shared": True}])
+def test_the_cache_is_as_large_as_the_page_says(memory):
+    net = GPT(vocabulary=8, grid=(3, 5), width=16, layers=3, heads=2,
+              **memory)
     cache = net.start(torch.tensor([0]))
-    numbers = sum(layer.numel() for layer in cache.kv)
+    numbers = cache.kv[..., :-1, :].numel()  # the last slot is for scrap
     assert scaling.cost(net, 15).cache == 2 * numbers  # 16 bits each
 
 

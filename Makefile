@@ -38,7 +38,7 @@ test: env  ## run every test: units, chapters, built book, browser, ruff
 		--durations=15
 
 lab: env  ## open the chapters in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=chapters
+	$(BIN)/jupyter lab --config=book/lab_config.py
 
 chapters: env  ## run the chapters again and store their outputs
 	$(BIN)/python book/execute.py

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from lab_config import pinned
 
 CHAPTERS = Path(__file__).resolve().parent.parent / "chapters"
 
@@ -30,12 +31,9 @@ def kept(output):
 
 def strip(notebook):
     """Drop what is not reproducible or dead; number the cells."""
-    notebook.metadata = {key: notebook.metadata[key]
-                         for key in ("jupytext", "kernelspec")
-                         if key in notebook.metadata}
+    pinned(notebook)
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
-        cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = list(filter(kept, cell.outputs))
     return notebook

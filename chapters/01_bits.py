@@ -1,19 +1,12 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Prediction is compression
-#
+
+# %% [markdown] tags=["remove-cell"]
+# *Takes half a minute on one core of a laptop, two minutes on a Colab GPU. The same
+# [as a page](https://OWNER.github.io/pixel-by-pixel/chapters/01_bits.html),
+# with sliders that need no kernel.*
+
+# %% [markdown]
 # A file format for handwritten digits, one paragraph long: *sender and
 # receiver agree on a rule that guesses the next pixel. The sender writes down
 # only how far reality differs from the guess.* The better the guesses, the
@@ -28,7 +21,8 @@
 # of surprise is, why fewer bits make both a smaller file and a better
 # generator, and which bits may stand in one column.
 
-# %%
+# %% cellView="form" jupyter={"source_hidden": true} tags=["hide-cell"]
+# @title Installation (in Colab) { display-mode: "form" }
 try:
     import pixellab as pl
 except ImportError:  # in Colab: install the package once
@@ -49,10 +43,10 @@ scale = pl.scale(quick="half a minute", colab="two minutes",
 # %% [markdown]
 # ## A guessing game
 #
-# MNIST has handwritten digits of 28 x 28 pixels {cite}`lecun1998`. A pixel is
-# a grey value from 0 (background) to 255 (full ink). We count on the
-# *training* digits and measure on the *validation* digits, which no model
-# here has seen.
+# MNIST has handwritten digits of 28 x 28 pixels
+# ([LeCun et al., 1998](../book/bibliography.md#lecun1998)). A pixel is a grey
+# value from 0 (background) to 255 (full ink). We count on the *training*
+# digits and measure on the *validation* digits, which no model here has seen.
 
 # %%
 train = pl.data.mnist("train")[0].numpy()  # (N, 28, 28), 0 to 255
@@ -93,9 +87,10 @@ plt.show()
 #
 # ## What is a bit?
 #
-# A **{term}`bit`** is one yes-or-no answer. Among 8 equally likely values,
-# three answers find the right one: $\log_2 8 = 3$ bits. A value of probability
-# $p$ is as surprising as one of $1/p$ equally likely ones. So it costs
+# A **[bit](../book/glossary.md#bit)** is one yes-or-no answer. Among 8 equally
+# likely values, three answers find the right one: $\log_2 8 = 3$ bits. A value
+# of probability $p$ is as surprising as one of $1/p$ equally likely ones. So
+# it costs
 #
 # $$
 # \text{surprise} = \log_2 \frac{1}{p} = -\log_2 p \quad \text{bits.}
@@ -128,7 +123,8 @@ plt.show()
 # ## Entropy, and the price of a wrong belief
 #
 # Suppose values really come with probabilities $q$, and the model believes
-# $p$. The average cost is the **{term}`cross-entropy`**
+# $p$. The average cost is the
+# **[cross-entropy](../book/glossary.md#cross-entropy)**
 #
 # $$
 # H(q, p) = -\sum_v q(v) \log_2 p(v).
@@ -161,11 +157,13 @@ plt.show()
 
 # %% [markdown]
 # The best belief is the truth. Its cost $H(q) = H(q, q)$ is the
-# **{term}`entropy`**: no belief, hence no code, is cheaper on average.
-# Everything above it is waste, called the {term}`KL divergence`. So *lowering
-# the cross-entropy* and *learning how the data really are* are the same thing
-# {cite}`shannon1948,mackay2003`. Every network in this book is trained by
-# lowering exactly this number.
+# **[entropy](../book/glossary.md#entropy)**: no belief, hence no code, is
+# cheaper on average. Everything above it is waste, called the
+# [KL divergence](../book/glossary.md#kl-divergence). So *lowering the
+# cross-entropy* and *learning how the data really are* are the same thing
+# ([Shannon, 1948](../book/bibliography.md#shannon1948);
+# [MacKay, 2003](../book/bibliography.md#mackay2003)). Every network in this
+# book is trained by lowering exactly this number.
 #
 # ## The chain rule
 #
@@ -178,9 +176,10 @@ plt.show()
 # -\log_2 p(x) = \sum_i -\log_2 p(x_i \mid x_{<i}).
 # $$
 #
-# This is the {term}`chain rule`, and it is no approximation. Is that so? Take
-# pairs of neighbouring pixels, each cut to four levels, and compare the cost
-# of the pair with the two costs, one after the other.
+# This is the [chain rule](../book/glossary.md#chain-rule), and it is no
+# approximation. Is that so? Take pairs of neighbouring pixels, each cut to
+# four levels, and compare the cost of the pair with the two costs, one after
+# the other.
 
 # %%
 few = train[::10]
@@ -201,17 +200,17 @@ right_given_left = sum(share * entropy_of(row / share)
 both = entropy_of(joint.ravel())
 assert np.isclose(both, entropy_of(left) + right_given_left)  # chain rule
 
-# %% tags=["remove-cell"]
-pl.glue("pair_alone", f"{entropy_of(right):.2f}")
-pl.glue("pair_given", f"{right_given_left:.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The assert holds: cost of the pair = cost of the left one + cost of the right
+one *given* the left one. And look what the context is worth. Alone, the
+right pixel costs {entropy_of(right):.2f} bits; once its left neighbour is
+known, {right_given_left:.2f} bits. **All compression in this book is that
+difference.**
+""")
 
 # %% [markdown]
-# The assert holds: cost of the pair = cost of the left one + cost of the
-# right one *given* the left one. And look what the context is worth. Alone,
-# the right pixel costs {glue:text}`pair_alone` bits; once its left
-# neighbour is known, {glue:text}`pair_given` bits. **All compression in this
-# book is that difference.**
-#
 # ## Two models that hardly look
 #
 # The simplest model knows nothing: every value has probability $1/256$.
@@ -259,7 +258,6 @@ def position(images):
     """The context that is only the place: 0 to 783, so 784 of them."""
     return np.broadcast_to(np.arange(784), (len(images), 784)), 784
 
-
 # %% [markdown]
 # A context is a function: it gives every pixel a whole number, and says how
 # many numbers there can be. How do the counts become probabilities? By the
@@ -289,7 +287,6 @@ def bits(model, images):
     values = images.reshape(-1, 784, 1) // (256 // model.levels)
     return -np.log2(predict(model, images, values)[..., 0])
 
-
 # %% [markdown]
 # Is the model honest: do its probabilities sum to 1? And where in the picture
 # are the expensive pixels?
@@ -311,14 +308,15 @@ for axis in axes:
     axis.set_axis_off()
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("independent_bpp", f"{bits(independent, valid).mean():.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Knowing the position alone brings the cost from 8 to
+{bits(independent, valid).mean():.2f} bits a pixel (validation digits, 256
+levels). What is left sits in the middle, where digits differ.
+""")
 
 # %% [markdown]
-# Knowing the position alone brings the cost from 8 to
-# {glue:text}`independent_bpp` bits a pixel (validation digits, 256 levels).
-# What is left sits in the middle, where digits differ.
-#
 # ## Looking at neighbours
 #
 # The chain rule allows a model to look at everything before the pixel. A
@@ -342,16 +340,16 @@ axes[1].set_title("part of a digit, in numbers")
 axes[1].set_axis_off()
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("black_share", f"{100 * greys[0] / greys.sum():.0f} %")
-pl.glue("white_share", f"{100 * greys[252:].sum() / greys[1:].sum():.0f} %")
-
-# %% [markdown]
-# {glue:text}`black_share` of all pixels are 0, and {glue:text}`white_share`
-# of the ink is 252 to 255. But *which* of the four is no accident: in the
-# right picture one row has its white at 253 and another at 254. So the cuts
-# should keep these apart, and may be coarse in between. Neighbours close by
-# get eight bins, those farther off four.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{100 * greys[0] / greys.sum():.0f} % of all pixels are 0, and
+{100 * greys[252:].sum() / greys[1:].sum():.0f} % of the ink is 252 to 255.
+But *which* of the four is no accident: in the right picture one row has its
+white at 253 and another at 254. So the cuts should keep these apart, and may
+be coarse in between. Neighbours close by get eight bins, those farther off
+four.
+""")
 
 # %%
 FINE = np.array([1, 40, 120, 200, 252, 253, 254])  # where a bin begins
@@ -409,8 +407,8 @@ plt.show()
 
 # %% [markdown]
 # Not even the pixel `start` itself notices: its context ends just before it.
-# That property is called **{term}`causal`**, and we will test it on every
-# network to come.
+# That property is called **[causal](../book/glossary.md#causal)**, and we will
+# test it on every network to come.
 #
 # Now count. Each model backs off to the one before it: six neighbours to
 # four, four to two, two to the position. They share their tables, so one
@@ -433,9 +431,6 @@ assert 8 == results["uniform"] > results["independent"] > 1.5
 assert results["independent"] - results["2 neighbours"] > 0.3
 assert results["2 neighbours"] - results["6 neighbours"] > 0.1
 
-# %% tags=["remove-cell"]
-pl.glue("context_bpp", f"{results['6 neighbours']:.2f}")
-
 # %% mystnb={"image": {"alt": "Bar chart of bits a pixel on validation digits: by far the longest bar is uniform; independent pixels need about a fifth of it; then two, four and six neighbours, each a little shorter."}}
 figure, axis = plt.subplots(figsize=(6.4, 2.4))
 shown = axis.barh(list(results), list(results.values()), height=0.65,
@@ -445,24 +440,21 @@ axis.invert_yaxis()
 axis.set(xlabel="bits a pixel: MNIST validation, 256 levels", xlim=(0, 8.8))
 plt.show()
 
-# %% tags=["remove-cell"]
-for i, value in enumerate(results.values()):
-    pl.glue(f"bpp_{i}", f"{value:.2f}")
-    pl.glue(f"bytes_{i}", f"{value * 784 / 8:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+rows = "\n".join(f"| {name} | {bits:.2f} | {bits * 784 / 8:.0f} |"
+                 for name, bits in results.items())
+pl.say(rf"""
+| model (256-level MNIST, validation) | bits a pixel | bytes a digit |
+|---|---|---|
+{rows}
+
+Six neighbours, and nothing but counting: {results['6 neighbours']:.2f} bits
+a pixel. (The bins and the strength $s$ were chosen by looking at validation
+digits. Nothing in this book is chosen on the test digits.)
+""")
 
 # %% [markdown]
-# | model (256-level MNIST, validation) | bits a pixel | bytes a digit |
-# |---|---|---|
-# | uniform | {glue:text}`bpp_0` | {glue:text}`bytes_0` |
-# | independent pixels | {glue:text}`bpp_1` | {glue:text}`bytes_1` |
-# | 2 neighbours | {glue:text}`bpp_2` | {glue:text}`bytes_2` |
-# | 4 neighbours | {glue:text}`bpp_3` | {glue:text}`bytes_3` |
-# | 6 neighbours | {glue:text}`bpp_4` | {glue:text}`bytes_4` |
-#
-# Six neighbours, and nothing but counting: {glue:text}`context_bpp` bits a
-# pixel. (The bins and the strength $s$ were chosen by looking at validation
-# digits. Nothing in this book is chosen on the test digits.)
-#
 # ## The game again
 #
 # What would the model have answered? Here are its beliefs about the three
@@ -487,15 +479,14 @@ for (name, (row, column)), (top, axis) in zip(game.items(), axes.T):
 axes[1, 0].set_ylabel("belief")
 plt.show()
 
-# %% tags=["remove-cell"]
-for name, cost in paid.items():
-    pl.glue(f"pixel_{name}_bits", f"{cost:.2g}")
-
-# %% [markdown]
-# The lonely background pixel costs {glue:text}`pixel_a_bits` bits, the pixel
-# inside the stroke {glue:text}`pixel_b_bits`, the grey rim
-# {glue:text}`pixel_c_bits`. Doing this for all 784 pixels shows where a digit
-# keeps its information. Where would you look for it?
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The lonely background pixel costs {paid['a']:.2g} bits, the pixel inside
+the stroke {paid['b']:.2g}, the grey rim {paid['c']:.2g}. Doing this
+for all 784 pixels shows where a digit keeps its information. Where would you
+look for it?
+""")
 
 # %% mystnb={"image": {"alt": "The digit 2, and two heat maps of what each of its pixels costs. Under the independent model the whole stroke glows, rims brightest. Under the six-neighbour model the inside of the stroke is dark and the rims glow less, most where a stroke begins or turns."}}
 figure, axes = plt.subplots(1, 3, figsize=(8.4, 3), layout="constrained")
@@ -533,7 +524,6 @@ def draw(model, count, seed=0):
         below = p.cumsum(axis=1) < random.random((count, 1))
         flat[:, place] = below.sum(axis=1).clip(0, model.levels - 1)
     return images
-
 
 # %% mystnb={"image": {"alt": "Four rows of ten samples and a row of real digits. Uniform: grey noise. Independent: white specks in the shape of a blob. Two neighbours: short strokes. Six neighbours: smooth curved strokes like scribbles, no digits. Last row: real digits."}}
 names = ["uniform", "independent", "2 neighbours", "6 neighbours"]
@@ -577,32 +567,36 @@ axis.legend(frameon=False, fontsize=9)
 axis.set(xlabel="neighbours in the longest context", ylabel="bits a pixel")
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("contexts_possible", f"{len(counted.tables[-1]):,}")
-pl.glue("contexts_met", f"{(counted.totals[-1] > 0).sum():,}")
-pl.glue("most_digits", f"{sizes[-1]:,}")
-pl.glue("gap_few", f"{curves[300][1][5] - curves[300][0][5]:.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+On the digits that were counted, more neighbours always look better (dashed):
+long contexts learn them by heart. On new digits (solid) every curve flattens
+or turns, the sooner the fewer digits there were. With 300 digits and five
+neighbours the two differ by {curves[300][1][5] - curves[300][0][5]:.2f} bits
+a pixel. Even {sizes[-1]:,} digits meet only
+{(counted.totals[-1] > 0).sum():,} of the {len(counted.tables[-1]):,}
+contexts of five neighbours. A table has no idea that two contexts are
+*similar*. That takes a network, and [chapter 2](02_pixelcnn.ipynb).
+""")
 
 # %% [markdown]
-# On the digits that were counted, more neighbours always look better
-# (dashed): long contexts learn them by heart. On new digits (solid) every
-# curve flattens or turns, the sooner the fewer digits there were. With 300
-# digits and five neighbours the two differ by {glue:text}`gap_few` bits a
-# pixel. Even {glue:text}`most_digits` digits meet only
-# {glue:text}`contexts_met` of the {glue:text}`contexts_possible` contexts of
-# five neighbours. A table has no idea that two contexts are *similar*. That
-# takes a network, and {doc}`02_pixelcnn`.
-#
 # ## From beliefs to bytes
-#
-# So far the bits are only sums of logarithms. Can a program really write
-# {glue:text}`context_bpp` bits a pixel, when a file is made of whole bytes
-# and many pixels cost a hundredth of a bit?
-#
-# The trick is old {cite}`rissanen1976`: do not give each pixel its own bits.
-# Give the *whole message* one number between 0 and 1. Start with the interval
-# from 0 to 1. Cut it into parts as wide as the model's beliefs. The next
-# symbol chooses its part. Cut that again, and so on.
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+So far the bits are only sums of logarithms. Can a program really write
+{results['6 neighbours']:.2f} bits a pixel, when a file is made of whole
+bytes and many pixels cost a hundredth of a bit?
+""")
+
+# %% [markdown]
+# The trick is old ([Rissanen, 1976](../book/bibliography.md#rissanen1976)): do
+# not give each pixel its own bits. Give the *whole message* one number between
+# 0 and 1. Start with the interval from 0 to 1. Cut it into parts as wide as
+# the model's beliefs. The next symbol chooses its part. Cut that again, and so
+# on.
 
 # %%
 from fractions import Fraction
@@ -651,7 +645,6 @@ def draw_cut(axis, y, symbol, last):
                           color=pl.figures.ORANGE, zorder=1)
         start += float(share)
 
-
 # %% mystnb={"image": {"alt": "Four bars below each other. Each is the chosen part of the bar above, enlarged, and is cut into a black, a grey and a white part in proportion 5 to 1 to 2. The parts chosen one after the other, black, white, black, black, are framed in orange, and thin lines lead from each to the full width of the next bar."}}
 figure, axis = plt.subplots(figsize=(7.4, 3.2))
 for i, (symbol, (low, width)) in enumerate(zip(message, steps)):
@@ -671,7 +664,9 @@ plt.show()
 # of bits are not lost; they add up inside the width.
 #
 # With exact fractions the numbers grow with every pixel. A
-# **{term}`range coder`** {cite}`martin1979,witten1987` does the same with
+# **[range coder](../book/glossary.md#range-coder)**
+# ([Martin, 1979](../book/bibliography.md#martin1979);
+# [Witten et al., 1987](../book/bibliography.md#witten1987)) does the same with
 # whole numbers of fixed size. It keeps only the window of the number that can
 # still change, 48 bits wide, and writes the leading byte to the file as soon
 # as the interval has become narrow enough.
@@ -731,7 +726,6 @@ class RangeEncoder:
         self.raise_low(BYTE - 1)
         return bytes(self.out) + bytes([self.low // BYTE])
 
-
 # %% [markdown]
 # The reader makes the same cuts. It keeps `code`: how far the number of the
 # file lies above the low end of the interval. In which part does it fall?
@@ -763,7 +757,6 @@ class RangeDecoder:
             self.width *= 256
         return symbol
 
-
 # %% [markdown]
 # That is all of it. Does it work in the worst weather? The next cell codes
 # 20,000 symbols with beliefs from "nearly certain" to "one in 16 million",
@@ -788,15 +781,15 @@ decoder = RangeDecoder(data)
 assert [decoder.get(starts) for starts in tables] == chosen
 assert -1e-6 < len(data) - ideal / 8 < 1 + 20_000 * 2**-16 / 8 * 1.5
 
-# %% tags=["remove-cell"]
-pl.glue("random_bytes", f"{len(data):,}")
-pl.glue("random_ideal", f"{ideal / 8:,.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{len(data):,} bytes for a cost of {ideal / 8:,.1f} bytes. Some of the chosen
+symbols were one in 16 million, and the coder did not lose a fraction of a
+byte on them.
+""")
 
 # %% [markdown]
-# {glue:text}`random_bytes` bytes for a cost of {glue:text}`random_ideal`
-# bytes. Some of the chosen symbols were one in 16 million, and the coder did
-# not lose a fraction of a byte on them.
-#
 # ## A digit in a file
 #
 # The coder wants whole numbers that sum to `TOTAL`, and every value needs at
@@ -850,7 +843,6 @@ def decompress(model, data, count):
             flat[place] = decoder.get(starts_of(p)[0, 0].tolist())
     return images
 
-
 # %% [markdown]
 # Does the digit come back, bit for bit? And is the file as long as the model
 # promised?
@@ -863,32 +855,29 @@ assert (again == digit).all()
 assert len(data) - ideal < 1.1  # at most one byte more than promised
 print("first bytes of the file:", data[:12].hex(" "))
 
-# %% tags=["remove-cell"]
-pl.glue("digit_bytes", len(data))
-pl.glue("digit_ideal", f"{ideal:.2f}")
-pl.glue("digit_overhead", f"{8 * (len(data) - ideal):.1f}")
-
 # %%
 # NBVAL_CHECK_OUTPUT
 print("the same 784 pixels:", bool((again == digit).all()))
 print("at most one byte above the model's cost:",
       bool(len(data) - ideal < 1.1))
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{len(data)} bytes; the model's own cost is {ideal:.2f} bytes. The overhead of
+being a real file is {8 * (len(data) - ideal):.1f} bits. The bits of this
+book are no figure of speech: a model that needs fewer of them *is* a smaller
+file.
+""")
+
 # %% [markdown]
-# {glue:text}`digit_bytes` bytes; the model's own cost is
-# {glue:text}`digit_ideal` bytes. The overhead of being a real file is
-# {glue:text}`digit_overhead` bits. The bits of this book are no figure of
-# speech: a model that needs fewer of them *is* a smaller file.
-#
-# ```{admonition} Why both sides must compute the same, to the last digit
-# :class: note
-# Encoder and decoder must cut at the same places, or the picture turns to
-# garbage from there on. Here they do: each probability comes from the same
-# few additions and divisions of its own counts, however many pixels are
-# computed at once. A network's sums can differ in the last digit between one
-# image and a batch, or between two machines {cite}`balle2019`. A codec made
-# with a network has to take care of that.
-# ```
+# > **Why both sides must compute the same, to the last digit.**
+# > Encoder and decoder must cut at the same places, or the picture turns to
+# > garbage from there on. Here they do: each probability comes from the same
+# > few additions and divisions of its own counts, however many pixels are
+# > computed at once. A network's sums can differ in the last digit between one
+# > image and a batch, or between two machines ([Balle et al., 2019](../book/bibliography.md#balle2019)). A codec made
+# > with a network has to take care of that.
 #
 # ## The rivals
 #
@@ -963,45 +952,41 @@ axis.legend(frameon=False, loc="lower right")
 axis.set(xlabel="bits a pixel, real files", xlim=(0, 4.2))
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("race_digits", f"{len(chosen):,}")
-for name, key in zip(rivals, ("png", "webp", "zlib", "xz", "ours")):
-    single, archive, empty = race[name]
-    pl.glue(f"{key}_single", f"{single:.0f}")
-    pl.glue(f"{key}_archive", f"{archive:.0f}")
-    pl.glue(f"{key}_bpp", f"{single / 98:.2f}")
-    pl.glue(f"{key}_archive_bpp", f"{archive / 98:.2f}")
-    pl.glue(f"{key}_blank", empty)
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+rows = "\n".join(
+    f"| {name} | {single:.0f} | {single / 98:.2f} | {archive:.0f} "
+    f"| {archive / 98:.2f} | {empty} |"
+    for name, (single, archive, empty) in race.items())
+pl.say(rf"""
+| {len(chosen):,} validation digits | bytes a digit, one by one | bits a pixel | bytes a digit, archive | bits a pixel | a blank digit, bytes |
+|---|---|---|---|---|---|
+{rows}
+""")
 
 # %% [markdown]
-# | {glue:text}`race_digits` validation digits | bytes a digit, one by one | bits a pixel | bytes a digit, archive | bits a pixel | a blank digit, bytes |
-# |---|---|---|---|---|---|
-# | PNG | {glue:text}`png_single` | {glue:text}`png_bpp` | {glue:text}`png_archive` | {glue:text}`png_archive_bpp` | {glue:text}`png_blank` |
-# | WebP lossless | {glue:text}`webp_single` | {glue:text}`webp_bpp` | {glue:text}`webp_archive` | {glue:text}`webp_archive_bpp` | {glue:text}`webp_blank` |
-# | zlib | {glue:text}`zlib_single` | {glue:text}`zlib_bpp` | {glue:text}`zlib_archive` | {glue:text}`zlib_archive_bpp` | {glue:text}`zlib_blank` |
-# | xz | {glue:text}`xz_single` | {glue:text}`xz_bpp` | {glue:text}`xz_archive` | {glue:text}`xz_archive_bpp` | {glue:text}`xz_blank` |
-# | **counting + range coder** | {glue:text}`ours_single` | {glue:text}`ours_bpp` | {glue:text}`ours_archive` | {glue:text}`ours_archive_bpp` | {glue:text}`ours_blank` |
-#
 # Is that fair? Three remarks. Our files hold pixels only; a real format also
 # says its name, the size of the picture and a checksum (the *blank* column
 # shows what that costs the others; the archive spreads it thin). Second, our
 # model has seen training digits and both sides own its tables, while the
 # rivals were made for any picture at all. Knowing your data *is* the
-# advantage, but it has to be shipped once. {ref}`ex-adaptive` takes it away
-# and starts from empty tables. Third, ours is by far the slowest.
+# advantage, but it has to be shipped once. Exercise 1.4 takes it away and
+# starts from empty tables. Third, ours is by far the slowest.
 #
 # ## Three ways to make digits black and white
 #
-# Many published results are on {term}`binarised <binarisation>` MNIST: each
-# pixel black or white. A smaller problem, and a trap. There are three ways to
-# get there:
+# Many published results are on [binarised](../book/glossary.md#binarisation)
+# MNIST: each pixel black or white. A smaller problem, and a trap. There are
+# three ways to get there:
 #
 # - **threshold**: white if the grey is at least 128. A fixed rule.
 # - **static**: white with probability grey/255
-#   {cite}`salakhutdinov2008`. Drawn once, stored, and used by everybody from
-#   then on {cite}`larochelle2011`.
+#   ([Salakhutdinov and Murray, 2008](../book/bibliography.md#salakhutdinov2008)).
+#   Drawn once, stored, and used by everybody from then on
+#   ([Larochelle and Murray, 2011](../book/bibliography.md#larochelle2011)).
 # - **dynamic**: the same drawing, but anew each time a digit is used
-#   {cite}`burda2016`. Training never sees the same picture twice.
+#   ([Burda et al., 2016](../book/bibliography.md#burda2016)). Training never
+#   sees the same picture twice.
 #
 # Can you tell them apart?
 
@@ -1018,10 +1003,10 @@ plt.show()
 # %% [markdown]
 # The threshold digit has clean rims. The drawn ones are ragged, because every
 # grey pixel tossed a coin. And **no model can predict a coin**. How many bits
-# are coins alone? A pixel of grey $g$ is a coin of probability $g/255$, and
-# we know its entropy. Sum it over the digit. (The literature gives
-# {term}`nats <nat>` here, natural logarithms: 1 nat = 1.44 bits. So do we,
-# wherever digits are binarised.)
+# are coins alone? A pixel of grey $g$ is a coin of probability $g/255$, and we
+# know its entropy. Sum it over the digit. (The literature gives
+# [nats](../book/glossary.md#nat) here, natural logarithms: 1 nat = 1.44 bits.
+# So do we, wherever digits are binarised.)
 
 # %%
 chance = valid / 255  # (2000, 28, 28): probability of white
@@ -1031,14 +1016,15 @@ nats[(chance == 0) | (chance == 1)] = 0  # no coin: black or white for sure
 noise = nats.reshape(len(valid), 784).sum(axis=1).mean()  # nats a digit
 assert 40 < noise < 52
 
-# %% tags=["remove-cell"]
-pl.glue("coin_nats", f"{noise:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{noise:.1f} nats of an average validation digit are noise from the coins.
+Whoever models drawn digits must pay at least that, on average, however good
+the model. Whoever models thresholded digits need not.
+""")
 
 # %% [markdown]
-# {glue:text}`coin_nats` nats of an average validation digit are noise from
-# the coins. Whoever models drawn digits must pay at least that, on average,
-# however good the model. Whoever models thresholded digits need not.
-#
 # Now the same two simple models on each of the three: 4 and 16 neighbours,
 # black or white. For *dynamic* we count four draws of each training digit,
 # for *static* a single one.
@@ -1060,7 +1046,6 @@ def nats_a_digit(training_sets, images):
     return [bits(part_of(model, slice(count)), images.numpy())
             .sum(axis=1).mean() * np.log(2) for count in (1, 3)]
 
-
 # %%
 def drawn(images, seed):
     return pl.data.binarize(images, "sampled", seed)
@@ -1079,9 +1064,6 @@ try:  # is the stored set there? It has digits and a split of its own
 except FileNotFoundError:
     print("no stored static set here: our own draw, seed 0, stands for it")
     on_stored = "(not measured: the set is not here)"
-
-# %% tags=["remove-cell"]
-pl.glue("stored", on_stored)
 
 # %% mystnb={"image": {"alt": "Bars of nats a digit for threshold, static and dynamic digits, each for the model with 4 neighbours in grey and with 16 in blue. A hatched part at the foot of the static and dynamic bars, nearly half of the shorter ones, is noise from coins. The better model on dynamic digits has a taller bar than the worse one on thresholded digits."}}
 figure, axis = plt.subplots(figsize=(6.4, 3.2))
@@ -1109,65 +1091,72 @@ assert columns["threshold"][0] < columns["dynamic"][1]  # the trap
 assert columns["dynamic"][1] < columns["static"][1]  # more draws help
 assert all(columns[kind][1] > noise for kind in ("static", "dynamic"))
 
-# %% tags=["remove-cell"]
-for kind in kinds:
-    for i in (0, 1):
-        pl.glue(f"{kind}_{4 if i == 0 else 16}", f"{columns[kind][i]:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+rows = "\n".join(f"| {count} neighbours | " + " | ".join(
+    f"{columns[kind][i]:.1f}" for kind in ("threshold", "static", "dynamic"))
+    + " |" for i, count in enumerate((4, 16)))
+pl.say(rf"""
+| nats a digit, validation | threshold | static | dynamic |
+|---|---|---|---|
+{rows}
+
+Compare *within a column*, and the table tells the truth: sixteen neighbours
+beat four. Compare across, and a story appears that is not there: "four
+neighbours on thresholded digits need {columns['threshold'][0]:.1f} nats,
+sixteen on dynamic digits {columns['dynamic'][1]:.1f}, so fewer are better".
+The data differ there, not only the models.
+
+Threshold against the others is off by the coins. Static against dynamic is
+subtler. The digits to be predicted are here even the same pictures, yet the
+model that counted four draws is ahead of the one that counted a single draw:
+fresh draws are fresh training data. A stored set, in turn, has its own
+digits: on the one that we have (a fixed draw like Larochelle and Murray's,
+perhaps not theirs bit for bit), sixteen neighbours need {on_stored}.
+""")
 
 # %% [markdown]
-# | nats a digit, validation | threshold | static | dynamic |
-# |---|---|---|---|
-# | 4 neighbours | {glue:text}`threshold_4` | {glue:text}`static_4` | {glue:text}`dynamic_4` |
-# | 16 neighbours | {glue:text}`threshold_16` | {glue:text}`static_16` | {glue:text}`dynamic_16` |
-#
-# Compare *within a column*, and the table tells the truth: sixteen neighbours
-# beat four. Compare across, and a story appears that is not there: "four
-# neighbours on thresholded digits need {glue:text}`threshold_4` nats, sixteen
-# on dynamic digits {glue:text}`dynamic_16`, so fewer are better". The data
-# differ there, not only the models.
-#
-# Threshold against the others is off by the coins. Static against dynamic is
-# subtler. The digits to be predicted are here even the same pictures, yet the
-# model that counted four draws is ahead of the one that counted a single
-# draw: fresh draws are fresh training data. A stored set, in turn, has
-# its own digits: on the one that we have (a fixed draw like Larochelle and
-# Murray's, perhaps not theirs bit for bit), sixteen neighbours need
-# {glue:text}`stored`.
-#
 # The same holds for published numbers. On static digits (test set) PixelCNN
-# has 81.30 and PixelRNN 79.20 nats {cite}`oord2016pixelrnn`. On dynamic ones a
-# locally masked PixelCNN, averaged over eight orders of reading, has 77.56
-# {cite}`jain2020`. Which is better? From these numbers nobody can tell. **A
-# number on binarised digits without the name of its binarisation says
-# nothing**. In this book the three never share a column.
+# has 81.30 and PixelRNN 79.20 nats
+# ([van den Oord et al., 2016](../book/bibliography.md#oord2016pixelrnn)). On
+# dynamic ones a locally masked PixelCNN, averaged over eight orders of
+# reading, has 77.56 ([Jain et al., 2020](../book/bibliography.md#jain2020)).
+# Which is better? From these numbers nobody can tell. **A number on binarised
+# digits without the name of its binarisation says nothing**. In this book the
+# three never share a column.
 #
 # ## What we have
-#
-# - A model of images is a rule that gives probabilities to the next pixel.
-#   The chain rule makes it a model of whole images, with nothing lost.
-# - Its cost on new images, in bits, is the length of a file that a range
-#   coder really writes, to within one byte.
-# - Run the other way, the same rule draws images. What they lack, the bits
-#   show.
-# - Counting reaches {glue:text}`context_bpp` bits a pixel, and then contexts
-#   grow faster than data. To see a whole digit, a model must notice that
-#   contexts are *similar*. {doc}`02_pixelcnn` hands the counting to a network.
-#
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+- A model of images is a rule that gives probabilities to the next pixel. The
+  chain rule makes it a model of whole images, with nothing lost.
+- Its cost on new images, in bits, is the length of a file that a range coder
+  really writes, to within one byte.
+- Run the other way, the same rule draws images. What they lack, the bits
+  show.
+- Counting reaches {results['6 neighbours']:.2f} bits a pixel, and then
+  contexts grow faster than data. To see a whole digit, a model must notice
+  that contexts are *similar*. [Chapter 2](02_pixelcnn.ipynb) hands the
+  counting to a network.
+""")
+
+# %% [markdown]
 # ## Exercises
-#
-# ```{exercise} The order of reading
-# :label: ex-order
+
+# %% [markdown]
+# ### Exercise 1.1: The order of reading
 #
 # The chain rule holds for *any* order of the pixels. So the true cost of a
 # digit is the same from right to left, from the bottom up, or column by
 # column. Is it also the same for our model? Guess first, then measure.
-# ```
-#
-# ```{solution-start} ex-order
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 1.1
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 turns = {"as always": lambda x: x,
          "from right to left": lambda x: x[:, :, ::-1],
          "from the bottom up": lambda x: x[:, ::-1],
@@ -1189,23 +1178,19 @@ assert max(order_bits) - min(order_bits) < 0.03
 # the order. That the four costs differ so little says that ink looks much the
 # same from all sides. (All are a little above the chapter's number, because
 # we counted only a quarter of the digits.)
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} One wrong bit
-# :label: ex-flip
-#
-# Flip a single bit in the file of our 2, near the beginning, in the middle
-# and near the end, and decompress. What do you expect to see? Why does the
-# range coder not notice?
-# ```
-#
-# ```{solution-start} ex-flip
-# :class: dropdown
-# ```
 
-# %% mystnb={"image": {"alt": "The digit 2 and three versions decoded from files with one flipped bit. Each is right down to some row, earlier or later, and below it is a random scribble in the style of the model's own samples."}}
+# %% [markdown]
+# ### Exercise 1.2: One wrong bit
+#
+# Flip a single bit in the file of our 2, near the beginning, in the middle and
+# near the end, and decompress. What do you expect to see? Why does the range
+# coder not notice?
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 1.2
+
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "The digit 2 and three versions decoded from files with one flipped bit. Each is right down to some row, earlier or later, and below it is a random scribble in the style of the model's own samples."}}
+# @title Solution { display-mode: "form" }
 broken = [digit]
 for place in (20, 60, 100):
     damaged = bytearray(compress(best, digit[None]))
@@ -1218,31 +1203,28 @@ figure = pl.figures.grid(np.stack(broken), columns=4, size=1.3, titles=[
 plt.show()
 
 # %% [markdown]
-# Right up to the flipped bit, then a scribble. The number in the file now
-# lies in another part of the interval, and every part is a possible picture:
-# after the error the decoder reads bits that mean nothing to it, and *random
-# bits through a decoder are samples from the model*. Compare them with the
+# Right up to the flipped bit, then a scribble. The number in the file now lies
+# in another part of the interval, and every part is a possible picture: after
+# the error the decoder reads bits that mean nothing to it, and *random bits
+# through a decoder are samples from the model*. Compare them with the
 # six-neighbour samples above. A good compressor leaves no bit unused, so no
-# file looks wrong. That is why real formats add a {term}`checksum`.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} What is a label worth?
-# :label: ex-label
+# file looks wrong. That is why real formats add a
+# [checksum](../book/glossary.md#checksum).
+
+# %% [markdown]
+# ### Exercise 1.3: What is a label worth?
 #
 # Ten classes, so a label is worth at most $\log_2 10 \approx 3.32$ bits: that
 # is what it costs to send. Give the independent model a table for each class
 # (backing off to the common one) and measure how many bits a digit become
-# cheaper when its label is known. How can that be more than 3.32? *Hint:
-# build a model without labels from the ten tables.*
-# ```
-#
-# ```{solution-start} ex-label
-# :class: dropdown
-# ```
+# cheaper when its label is known. How can that be more than 3.32? *Hint: build
+# a model without labels from the ten tables.*
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 1.3
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 train_labels = pl.data.mnist("train")[1].numpy()
 images, labels = valid[::4], valid_labels[::4]
 per_class = []  # cost of every image under every class's model
@@ -1262,39 +1244,38 @@ print(f"no label:                 {plain.mean():7.1f} bits a digit\n"
       f"label known:              {known.mean():7.1f}\n"
       f"no label, mixture of ten: {mixture.mean():7.1f}")
 
-# %% tags=["remove-cell"]
-pl.glue("label_gain", f"{plain.mean() - known.mean():.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The label saves {plain.mean() - known.mean():.0f} bits a digit. No
+contradiction: the bound holds for the *true* distribution, and the
+independent model is far from it. It is so poor that it cannot tell the class
+from the pixels, and the label told it.
+""")
 
 # %% [markdown]
-# The label saves {glue:text}`label_gain` bits a digit. No contradiction: the
-# bound holds for the *true* distribution, and the independent model is far
-# from it. It is so poor that it cannot tell the class from the pixels, and
-# the label told it.
-#
 # The mixture $p(x) = \frac{1}{10} \sum_y p(x \mid y)$ needs no label, and can
 # never cost more than 3.32 bits above the model that knows it, because
 # $p(x) \ge \frac{1}{10}\, p(x \mid y)$. For a strong model the label is
 # worth those 3.32 bits at most, 0.004 bits a pixel. So if a label helps your
 # network more than that, your network is missing something.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Without any training
-# :label: ex-adaptive
-#
-# The rivals knew nothing about digits, our model had counted
-# thousands of them. Level the field: start with empty tables, code one digit
-# after the other, and count each digit *after* it was coded. The receiver can
-# do the same, so nothing has to be shipped. Use the contexts `two` and
-# `four`. How many digits until it beats xz?
-# ```
-#
-# ```{solution-start} ex-adaptive
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown]
+# ### Exercise 1.4: Without any training
+#
+# The rivals knew nothing about digits, our model had counted thousands of
+# them. Level the field: start with empty tables, code one digit after the
+# other, and count each digit *after* it was coded. The receiver can do the
+# same, so nothing has to be shipped. Use the contexts `two` and `four`. How
+# many digits until it beats xz?
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 1.4
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 def learn(model, image):
     """Count one more image, in place."""
     values = image.reshape(-1).astype(np.int64)
@@ -1312,7 +1293,8 @@ for image in chosen:
     learn(model, image)
 assert np.mean(adaptive) < race["xz"][1] / 98
 
-# %% mystnb={"image": {"alt": "Bits a pixel against the number of digits coded so far. The cost of the model that starts empty falls steeply from above 3 within the first twenty digits, then slowly; it drops below the dashed line of the xz archive and stays above the dotted line of the trained model."}}
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "Bits a pixel against the number of digits coded so far. The cost of the model that starts empty falls steeply from above 3 within the first twenty digits, then slowly; it drops below the dashed line of the xz archive and stays above the dotted line of the trained model."}}
+# @title Solution { display-mode: "form" }
 figure, axis = plt.subplots(figsize=(6.4, 3))
 so_far = np.cumsum(adaptive) / np.arange(1, len(adaptive) + 1)
 axis.plot(np.arange(1, len(adaptive) + 1), so_far,
@@ -1325,35 +1307,41 @@ axis.set(xlabel="digits coded", ylabel="bits a pixel", ylim=(0.9, 3.2))
 axis.legend(frameon=False)
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("adaptive_bpp", f"{np.mean(adaptive):.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 above = np.flatnonzero(so_far >= race["xz"][1] / 98)
-pl.glue("adaptive_when", f"{above[-1] + 1:,}")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+After {above[-1] + 1:,} digits its mean stays below what xz needs for the
+whole archive, and at the end it is {np.mean(adaptive):.2f} bits a pixel, the
+first clueless digits included, against {race['xz'][1] / 98:.2f} for xz. So the
+advantage is not only training: knowing that a pixel has a neighbour *above*
+beats a compressor that sees one long row of bytes. (Costs here are the
+model's; the range coder adds at most a byte to the archive.)
+""")
 
 # %% [markdown]
-# After {glue:text}`adaptive_when` digits its mean stays below what xz needs
-# for the whole archive, and at the end it is {glue:text}`adaptive_bpp` bits a
-# pixel, the first clueless digits included, against
-# {glue:text}`xz_archive_bpp` for xz. So the advantage is not only training:
-# knowing that a pixel has a neighbour *above* beats a compressor that sees one
-# long row of bytes. (Costs here are the model's; the range coder adds at most
-# a byte to the archive.)
-#
-# ```{solution-end}
-# ```
-#
 # ## Further reading
 #
-# - {cite:t}`shannon1948`: entropy, cross-entropy's ancestor, and the game of
-#   guessing the next letter, in the paper that began it all. Readable today.
-# - {cite:t}`mackay2003`: the textbook that treats compression and learning as
-#   one subject; chapter 6 is on arithmetic coding. Free to read online.
-# - {cite:t}`rissanen1976`, {cite:t}`martin1979` and {cite:t}`witten1987`: from
-#   the idea to the range coder to a program.
-# - {cite:t}`duda2013` and {cite:t}`bamler2022`: asymmetric numeral systems,
-#   the modern alternative, which writes like a stack.
-# - {cite:t}`bengio1999` and {cite:t}`larochelle2011`: from tables to networks,
-#   by the same chain rule; the second made static binarised MNIST a standard.
-# - {cite:t}`theis2016`: what likelihood says about sample quality, and what it
-#   does not.
-# - {cite:t}`deletang2024`: language models as compressors, also of images.
+# - [Shannon (1948)](../book/bibliography.md#shannon1948): entropy,
+#   cross-entropy's ancestor, and the game of guessing the next letter, in the
+#   paper that began it all. Readable today.
+# - [MacKay (2003)](../book/bibliography.md#mackay2003): the textbook that
+#   treats compression and learning as one subject; chapter 6 is on arithmetic
+#   coding. Free to read online.
+# - [Rissanen (1976)](../book/bibliography.md#rissanen1976),
+#   [Martin (1979)](../book/bibliography.md#martin1979) and
+#   [Witten et al. (1987)](../book/bibliography.md#witten1987): from the idea
+#   to the range coder to a program.
+# - [Duda (2013)](../book/bibliography.md#duda2013) and
+#   [Bamler (2022)](../book/bibliography.md#bamler2022): asymmetric numeral
+#   systems, the modern alternative, which writes like a stack.
+# - [Bengio and Bengio (1999)](../book/bibliography.md#bengio1999) and
+#   [Larochelle and Murray (2011)](../book/bibliography.md#larochelle2011):
+#   from tables to networks, by the same chain rule; the second made static
+#   binarised MNIST a standard.
+# - [Theis et al. (2016)](../book/bibliography.md#theis2016): what likelihood
+#   says about sample quality, and what it does not.
+# - [Deletang et al. (2024)](../book/bibliography.md#deletang2024): language
+#   models as compressors, also of images.

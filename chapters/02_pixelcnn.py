@@ -1,37 +1,31 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # PixelCNN: a picture as a product of guesses
-#
+
+# %% [markdown] tags=["remove-cell"]
+# *Takes a minute on one core of a laptop, 3 minutes on a Colab GPU. The same
+# [as a page](https://OWNER.github.io/pixel-by-pixel/chapters/02_pixelcnn.html),
+# with sliders that need no kernel.*
+
+# %% [markdown]
 # Lay a sheet of paper over a picture and pull it down slowly, one pixel at a
 # time, in the order of reading. Before each pixel appears, guess how bright it
 # will be. Somebody who guesses well knows what pictures look like.
 #
-# The {term}`chain rule` turns this game into a model. The probability of a
-# picture is the product of its guesses,
+# The [chain rule](../book/glossary.md#chain-rule) turns this game into a
+# model. The probability of a picture is the product of its guesses,
 #
 # $$
 # p(x) = \prod_{i=1}^{D} p(x_i \mid x_1, \dots, x_{i-1}),
 # $$
 #
 # and its cost in bits is the sum of what the guesses cost.
-# {doc}`Chapter 1 <01_bits>` guessed with tables of counts. A table cannot look
+# [Chapter 1](01_bits.ipynb) guessed with tables of counts. A table cannot look
 # far: ten grey pixels have $256^{10} = 2^{80}$ different values, and a table
 # learns about each of them separately. In this chapter the guesser is a
-# convolutional network, the **PixelCNN** {cite}`oord2016pixelrnn`. It can look
-# at everything that came before, and what it learns in one place serves in all
-# others.
+# convolutional network, the **PixelCNN**
+# ([van den Oord et al., 2016](../book/bibliography.md#oord2016pixelrnn)). It
+# can look at everything that came before, and what it learns in one place
+# serves in all others.
 #
 # One question runs through the chapter. A convolution looks in all directions.
 # How do we build a network of convolutions that makes all 784 guesses at once
@@ -39,7 +33,8 @@
 #
 # First, the tools.
 
-# %%
+# %% cellView="form" jupyter={"source_hidden": true} tags=["hide-cell"]
+# @title Installation (in Colab) { display-mode: "form" }
 try:
     import pixellab as pl
 except ImportError:  # in Colab: install the package once
@@ -78,13 +73,15 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## Two kinds of digits
 #
-# What do we guess? Handwritten digits from MNIST {cite}`lecun1998`: 28 x 28
-# pixels, each one of 256 levels, 0 for paper and 255 for ink. A model for them
-# takes longer to train than you want to wait, so the book brings one along. To
-# watch one learn, we also make a smaller version: each pixel the mean of a 2 x
-# 2 square, rounded to one of 4 levels. The {term}`tokenizer` `Pixels` writes a
-# picture as whole numbers in the order of reading, its {term}`tokens <token>`,
-# and makes a picture of them again.
+# What do we guess? Handwritten digits from MNIST
+# ([LeCun et al., 1998](../book/bibliography.md#lecun1998)): 28 x 28 pixels,
+# each one of 256 levels, 0 for paper and 255 for ink. A model for them takes
+# longer to train than you want to wait, so the book brings one along. To watch
+# one learn, we also make a smaller version: each pixel the mean of a 2 x 2
+# square, rounded to one of 4 levels. The
+# [tokenizer](../book/glossary.md#tokenizer) `Pixels` writes a picture as whole
+# numbers in the order of reading, its [tokens](../book/glossary.md#token), and
+# makes a picture of them again.
 
 # %%
 x_train, y_train = pl.data.mnist("train")
@@ -113,21 +110,21 @@ pl.figures.grid(torch.cat([large, little]), columns=10,
 plt.show()
 paper = (x_valid == 0).float().mean().item()
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_paper", f"{100 * paper:.0f}")
-
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Of the 28 x 28 pixels, {100 * paper:.0f} % are plain paper. Those are easy
+guesses. The bits will go where paper turns into ink.
+""")
 
 # %% [markdown]
-# Of the 28 x 28 pixels, {glue:text}`pixelcnn_paper` % are plain paper. Those
-# are easy guesses. The bits will go where paper turns into ink.
-#
 # ## The mask
 #
 # A convolution computes its output at a pixel from a square around it: the
 # past (above, and to the left), the pixel itself, and the future. A **mask**
 # sets the weights on the future to zero. Which pixels are the past? In
-# {term}`raster order`, all rows above, and in the present row all columns to
-# the left.
+# [raster order](../book/glossary.md#raster-order), all rows above, and in the
+# present row all columns to the left.
 #
 # There are two masks. **Mask A** hides the pixel itself as well: it is what we
 # want to guess. **Mask B** shows it. A network needs both, for a reason that
@@ -143,7 +140,6 @@ def raster_mask(size, kind):
     if kind == "B":
         mask[size // 2, size // 2] = 1  # the centre itself
     return mask
-
 
 # %% [markdown]
 # How do they look?
@@ -164,9 +160,10 @@ for axis, kind in zip(axes, "AB"):
 plt.show()
 
 # %% [markdown]
-# The orange frame marks the pixel to be guessed. A {term}`masked convolution`
-# multiplies its weights by the mask each time it is used. It makes a *new*
-# tensor. Multiplying the stored weights in place, as some public code does in
+# The orange frame marks the pixel to be guessed. A
+# [masked convolution](../book/glossary.md#masked-convolution) multiplies its
+# weights by the mask each time it is used. It makes a *new* tensor.
+# Multiplying the stored weights in place, as some public code does in
 # `forward`, changes parameters behind the optimizer's back.
 
 # %%
@@ -189,7 +186,6 @@ def plain_pixelcnn(depth, size=3, width=6):
         layers += [nn.Tanh(), SquareMaskedConv(width, width, size, "B")]
     return nn.Sequential(*layers).double()
 
-
 # %% [markdown]
 # ## What does it see? Ask the gradient
 #
@@ -207,7 +203,6 @@ def gradient_picture(net, size=15, row=10, column=7):
     features = net(image)[0, :, row, column]  # (width,)
     (features * torch.randn_like(features)).sum().backward()
     return image.grad[0, 0].abs()
-
 
 # %% [markdown]
 # To read such a picture at a glance we colour it: blue what is seen (the
@@ -236,10 +231,10 @@ def show_sight(axis, gradient, title, row=10, column=7):
     axis.axis("off")
     return int((before & ~seen).sum())
 
-
 # %% [markdown]
-# How does this field of view, the {term}`receptive field`, grow with the
-# number of layers?
+# How does this field of view, the
+# [receptive field](../book/glossary.md#receptive-field), grow with the number
+# of layers?
 
 # %% mystnb={"image": {"alt": "Four squares of 15 by 15 pixels, for 1, 2, 5 and 12 layers. The blue area grows upward and to the left, but an orange wedge to the upper right of the black pixel is still there after 12 layers."}}
 figure, axes = plt.subplots(1, 4, figsize=(8, 2.2))
@@ -248,23 +243,25 @@ for axis, depth in zip(axes, (1, 2, 5, 12)):
     blind = show_sight(axis, gradient, f"layers: {depth}")
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_blind", blind)
-
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+No future is seen, good. But after twelve layers {blind} earlier pixels are
+still orange: the **[blind spot](../book/glossary.md#blind-spot)**. More
+layers never help. To move one step to the right, news has to pass through a
+kernel cell on the right, and those exist only in the rows above: a 3 x 3
+kernel goes one step right for each step down. A pixel three columns to the
+right and one row up has no way in. Whoever draws the top bar of a 7 needs
+exactly this pixel.
+""")
 
 # %% [markdown]
-# No future is seen, good. But after twelve layers {glue:text}`pixelcnn_blind`
-# earlier pixels are still orange: the **{term}`blind spot`**. More layers
-# never help. To move one step to the right, news has to pass through a kernel
-# cell on the right, and those exist only in the rows above: a 3 x 3 kernel
-# goes one step right for each step down. A pixel three columns to the right
-# and one row up has no way in. Whoever draws the top bar of a 7 needs exactly
-# this pixel.
-#
 # ## Two stacks
 #
-# The cure {cite}`oord2016conditional` is to split the past in two,
-# {term}`a vertical and a horizontal stack <vertical and horizontal stack>`:
+# The cure
+# ([van den Oord et al., 2016](../book/bibliography.md#oord2016conditional)) is
+# to split the past in two,
+# [a vertical and a horizontal stack](../book/glossary.md#vertical-and-horizontal-stack):
 #
 # - the **vertical stack** looks at all rows above. It needs no mask: its
 #   input is the image moved down by one row, so everything it can reach is
@@ -306,7 +303,6 @@ class MaskedConv2d(nn.Conv2d):
     def forward(self, x):
         return F.conv2d(F.pad(x, self.reach), self.masked_weight(), self.bias,
                         dilation=self.dilation)
-
 
 # %% [markdown]
 # (The lines about colours let red be guessed before green and green before
@@ -354,7 +350,6 @@ class TwoStacks(nn.Module):
             h = torch.tanh(across(h) + listen * v)
         return v, h
 
-
 # %% [markdown]
 # What does each stack see alone, and what do both see together?
 
@@ -378,14 +373,13 @@ assert blind == 0, "an earlier pixel is not seen"
 # suspect was the multiplication inside a recurrent unit, where one number
 # decides how much of another gets through. So half of the features become
 # signals, the other half switches: $\tanh(a) \cdot \sigma(b)$
-# {cite}`oord2016conditional`.
+# ([van den Oord et al., 2016](../book/bibliography.md#oord2016conditional)).
 
 # %%
 # same as: pixellab.priors.pixelcnn.gate
 def gate(x):
     signal, switch = x.chunk(2, dim=1)
     return torch.tanh(signal) * torch.sigmoid(switch)
-
 
 # %% [markdown]
 # What does a switch do to its signal?
@@ -404,11 +398,14 @@ plt.show()
 # %% [markdown]
 # ## A block, and the label
 #
-# A {term}`gated block` is one layer of both stacks, with a gate in each and a
-# {term}`residual connection` {cite}`he2016` around each. And the label? "Draw
-# a 3" is a sentence about the whole picture. It becomes a vector, one for each
-# class, that is added before the gates at every pixel: it biases all signals
-# and all switches. This is {term}`conditioning`.
+# A [gated block](../book/glossary.md#gated-block) is one layer of both stacks,
+# with a gate in each and a
+# [residual connection](../book/glossary.md#residual-connection)
+# ([He et al., 2016](../book/bibliography.md#he2016)) around each. And the
+# label? "Draw a 3" is a sentence about the whole picture. It becomes a vector,
+# one for each class, that is added before the gates at every pixel: it biases
+# all signals and all switches. This is
+# [conditioning](../book/glossary.md#conditioning).
 #
 # There is an eleventh vector, the **null class**. While training, one label in
 # ten is replaced by it. So the same network also learns to guess without
@@ -437,7 +434,6 @@ class GatedBlock(nn.Module):
         h = h + self.horizontal_out(gate(row_so_far + bias_h))
         return v, h
 
-
 # %% [markdown]
 # `dilation` spreads the cells of a kernel apart: with dilation 4 a layer looks
 # four pixels away instead of one. A few such layers are enough to see the
@@ -448,15 +444,15 @@ class GatedBlock(nn.Module):
 # The rest is short. The first layers see the image: `first_vertical` moved
 # down by one row, `first_horizontal` through mask A. Blocks follow. At the end
 # the features of both stacks are added, and two 1 x 1 layers turn them into
-# one number a level, the {term}`logits <logit>`.
+# one number a level, the [logits](../book/glossary.md#logit).
 #
 # Two lines deserve a look. The input is scaled to -1 .. 1, whatever the number
 # of levels (dividing twice, or not at all, is a classic: inputs of several
-# hundred push every tanh to its end, where nothing is learned). And the
-# logits have `levels` values: a {term}`softmax` makes them a distribution over
-# brightness. It does not know that level 200 lies beside level 201. It may
-# put weight on black and white and none on grey, and it learns soft edges
-# from the data.
+# hundred push every tanh to its end, where nothing is learned). And the logits
+# have `levels` values: a [softmax](../book/glossary.md#softmax) makes them a
+# distribution over brightness. It does not know that level 200 lies beside
+# level 201. It may put weight on black and white and none on grey, and it
+# learns soft edges from the data.
 
 # %%
 # equivalent to: pixellab.priors.pixelcnn.PixelCNN
@@ -482,7 +478,6 @@ class PixelCNN(nn.Module):
             v, h = block(v, h, labels)
         logits = self.out(F.relu(self.hidden(F.relu(v + h))))
         return rearrange(logits, "b k h w -> b (h w) k")  # (B, T, K)
-
 
 # %% [markdown]
 # How far does it see? The gradient picture again, of the first layers alone
@@ -528,10 +523,6 @@ idle = [name for name, parameter in net.named_parameters()
         if parameter.grad is None or not parameter.grad.any()]
 assert not idle, f"never trained: {idle}"
 parameters = sum(parameter.numel() for parameter in net.parameters())
-
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_live_parameters", parameters)
-
 
 # %% [markdown]
 # ## Proof that it cannot cheat
@@ -608,7 +599,8 @@ print("outputs moved at or before the changed pixel:", early)
 # %% [markdown]
 # A picture can be guessed in one pass, then: the network is shown the whole
 # image, and each output has still seen only its past. (Training on the true
-# past in this way is called {term}`teacher forcing`.)
+# past in this way is called
+# [teacher forcing](../book/glossary.md#teacher-forcing).)
 #
 # ## Drawing
 #
@@ -630,7 +622,6 @@ def draw_naively(net, labels, uniforms):
         number = uniforms[:, t:t + 1] * steps[:, -1:]
         tokens[:, t] = (steps <= number).sum(dim=-1)
     return tokens
-
 
 # %% [markdown]
 # What does a network draw that has learned nothing?
@@ -664,17 +655,17 @@ with torch.no_grad():
     untrained = bits_per_pixel(net, few, few_labels).item()
 assert abs(untrained - 2) < 0.3
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_untrained", f"{untrained:.2f}")
-
-
-# %% [markdown]
-# Ours costs {glue:text}`pixelcnn_untrained`. Now the loop: Adam
-# {cite}`kingma2015`, and a learning rate that shrinks by the factor `gamma`
-# after each epoch. Learning rate and epochs are two arguments with two names,
-# and the device comes from the scale, not from a `.cuda()` in the middle. The
-# function is a generator: after each epoch it hands over the two losses, so
-# that we can look at samples while it learns.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Ours costs {untrained:.2f}. Now the loop: Adam
+([Kingma and Ba, 2015](../book/bibliography.md#kingma2015)), and a learning
+rate that shrinks by the factor `gamma` after each epoch. Learning rate and
+epochs are two arguments with two names, and the device comes from the scale,
+not from a `.cuda()` in the middle. The function is a generator: after each
+epoch it hands over the two losses, so that we can look at samples while it
+learns.
+""")
 
 # %%
 def training(net, train_set, valid_set, epochs, lr, gamma, batch_size,
@@ -699,7 +690,6 @@ def training(net, train_set, valid_set, epochs, lr, gamma, batch_size,
             valid = bits_per_pixel(net, valid_tokens, valid_labels).item()
         yield {"epoch": epoch + 1, "train": total / len(tokens),
                "valid": valid}
-
 
 # %% [markdown]
 # Our sampler is correct and slow. The package has a fast one that draws *the
@@ -728,10 +718,6 @@ for row in training(net, (tokens_train[:count], y_train[:count]),
     sheets.append(peek(net))
 seconds = time.perf_counter() - started
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_live_bits", f"{history[-1]['valid']:.3f}")
-pl.glue("pixelcnn_live_seconds", f"{seconds:.0f}")
-
 # %% [markdown]
 # Does it learn, and does it learn the digits or only these digits? The dashed
 # line is what the pixels cost when each one is guessed by itself, from how
@@ -750,13 +736,13 @@ plt.show()
 assert history[-1]["valid"] < 0.75 * alone
 assert history[-1]["valid"] < history[0]["valid"]
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_alone_bits", f"{alone:.3f}")
-
-# %% [markdown]
-# After {glue:text}`pixelcnn_live_seconds` seconds a pixel of an unseen 14 x 14
-# digit with 4 levels costs {glue:text}`pixelcnn_live_bits` bits instead of
-# {glue:text}`pixelcnn_alone_bits`. What do the samples say?
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+After {seconds:.0f} seconds a pixel of an unseen 14 x 14 digit with 4 levels
+costs {history[-1]['valid']:.3f} bits instead of {alone:.3f}. What do the
+samples say?
+""")
 
 # %% mystnb={"image": {"alt": "Rows of ten samples, for classes 0 to 9, before training and after each epoch. The first row is noise; strokes appear after one epoch, and several digits can be read in the last row."}}
 chosen = range(0, len(sheets), max(1, len(sheets) // 6))
@@ -790,9 +776,10 @@ assert abs(after.mean() / before.mean() - 1) < 0.01  # stored in 16 bits
 # %% [markdown]
 # It does, in half the space: weights are stored as 16-bit numbers. `small` is
 # an `ImageModel`, a tokenizer and a network in one, with methods `sample`,
-# `complete` and `bits`. (The package calls the network the {term}`prior`, the
-# field's word for what a model believes before it has seen an image.) The
-# shipped ones are the same kind of thing.
+# `complete` and `bits`. (The package calls the network the
+# [prior](../book/glossary.md#prior), the field's word for what a model
+# believes before it has seen an image.) The shipped ones are the same kind of
+# thing.
 #
 # ## The shipped network
 #
@@ -818,13 +805,6 @@ epochs = sum(stage["epochs_done"] for stage in stages)
 minutes = sum(stage["seconds"] for stage in stages) / 60
 tested = about.get("test_bits_per_token")
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_parameters", size)
-pl.glue("pixelcnn_epochs", epochs)
-pl.glue("pixelcnn_minutes", f"{minutes:.0f}")
-pl.glue("pixelcnn_bits", f"{about['valid_bits_per_token']:.3f}")
-pl.glue("pixelcnn_test_bits", f"{tested:.3f}" if tested else "not measured")
-
 # %% [markdown]
 # Should you believe a file? It also holds the bits of single validation
 # digits, spread over all classes. Scoring 64 of them takes a moment, so we do
@@ -842,30 +822,31 @@ assert difference < 0.005
 unlabelled = model.token_bits(x_valid[sixty])
 gain = (unlabelled - costs).sum(dim=1).mean().item()
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_label_gain", f"{gain:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+on_test = f"{tested:.3f}" if tested else "not measured"
+pl.say(rf"""
+| 256-level MNIST, bits a pixel | validation | test | parameters | epochs |
+|---|---|---|---|---|
+| this book's `pixelcnn`, told the label | {about['valid_bits_per_token']:.3f} | {on_test} | {size:,} | {epochs} |
+| UvA tutorial 12 ([Lippe, 2024](../book/bibliography.md#lippe2024)) | | 0.808 | 852,160 | 150 |
+
+Training took {minutes:.0f} minutes. `pixellab train pixelcnn` trains such a
+network, with the loop of this chapter and what a long run needs besides. And
+the bits are not only a score: they say how long a
+[lossless](../book/glossary.md#lossless) file could be. This model is one
+half of a [codec](../book/glossary.md#codec). The other half is the range
+coder, and [chapter 6](06_bsq.ipynb) joins the two.
+
+Is it an unfair advantage to be told the label? Not much of one. To name one
+of ten labels takes $\log_2 10 = 3.3$ bits an *image*, and an ideal model
+cannot gain more than that by being told. Ours gains {gain:.1f} bits on
+average over 64 digits, out of the many hundreds that a digit costs. What
+goes beyond 3.3 is not the label's worth, but weakness of the guesses without
+it: only one training picture in ten came without a label.
+""")
 
 # %% [markdown]
-# | 256-level MNIST, bits a pixel | validation | test | parameters | epochs |
-# |---|---|---|---|---|
-# | this book's `pixelcnn`, told the label | {glue:text}`pixelcnn_bits` | {glue:text}`pixelcnn_test_bits` | {glue:text}`pixelcnn_parameters:,` | {glue:text}`pixelcnn_epochs` |
-# | UvA tutorial 12 {cite}`lippe2024` | | 0.808 | 852,160 | 150 |
-#
-# Training took {glue:text}`pixelcnn_minutes` minutes.
-# `pixellab train pixelcnn` trains such a network, with the loop of this
-# chapter and what a long run needs besides. And the bits are not only a score:
-# they say how long a {term}`lossless` file could be. This model is one half of
-# a {term}`codec`. The other half is the range coder, and
-# {doc}`chapter 6 <06_bsq>` joins the two.
-#
-# Is it an unfair advantage to be told the label? Not much of one. To name one
-# of ten labels takes $\log_2 10 = 3.3$ bits an *image*, and an ideal model
-# cannot gain more than that by being told. Ours gains
-# {glue:text}`pixelcnn_label_gain` bits on average over 64 digits, out of the
-# many hundreds that a digit costs. What goes beyond 3.3 is not the label's
-# worth, but weakness of the guesses without it: only one training picture in
-# ten came without a label.
-#
 # Do all digits cost the same? Each dot is one of the 64.
 
 # %% mystnb={"image": {"alt": "Bits per image of 64 digits, in ten columns by class. The ones are by far the cheapest; the other classes overlap, most of them at about twice the price."}}
@@ -888,28 +869,29 @@ assert ones < others
 #
 # What can be compared with more papers is black-and-white MNIST. A second
 # shipped network, `pixelcnn-binary`, has 2 levels, no labels, and was trained
-# on *statically* binarised digits {cite}`larochelle2011`. (There are three
-# ways of {ref}`making digits black and white <binarisations>`, and their
-# numbers must never share a column. Our copy of the static set was drawn as
-# theirs was, with the same split; that it is the same to the last bit is not
-# proven.)
+# on *statically* binarised digits
+# ([Larochelle and Murray, 2011](../book/bibliography.md#larochelle2011)).
+# (There are three ways of
+# [making digits black and white](../book/notation.md), and their numbers must
+# never share a column. Our copy of the static set was drawn as theirs was,
+# with the same split; that it is the same to the last bit is not proven.)
 
 # %%
 binary = pl.load("pixelcnn-binary")
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_binary_parameters", sum(
-    parameter.numel() for parameter in binary.prior.parameters()))
-pl.glue("pixelcnn_binary_nats", f"{binary.provenance['test_nats']:.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+binary_size = sum(part.numel() for part in binary.prior.parameters())
+pl.say(rf"""
+| static binarised MNIST, test | nats an image |
+|---|---|
+| MADE ([Germain et al., 2015](../book/bibliography.md#germain2015)) | 86.64 |
+| PixelCNN ([van den Oord et al., 2016](../book/bibliography.md#oord2016pixelrnn)) | 81.30 |
+| PixelRNN, diagonal BiLSTM ([van den Oord et al., 2016](../book/bibliography.md#oord2016pixelrnn)) | 79.20 |
+| this book's `pixelcnn-binary`, {binary_size:,} parameters | {binary.provenance['test_nats']:.2f} |
+""")
 
 # %% [markdown]
-# | static binarised MNIST, test | nats an image |
-# |---|---|
-# | MADE {cite}`germain2015` | 86.64 |
-# | PixelCNN {cite}`oord2016pixelrnn` | 81.30 |
-# | PixelRNN, diagonal BiLSTM {cite}`oord2016pixelrnn` | 79.20 |
-# | this book's `pixelcnn-binary`, {glue:text}`pixelcnn_binary_parameters:,` parameters | {glue:text}`pixelcnn_binary_nats` |
-#
 # ## What a guess looks like
 #
 # A distribution over 256 levels is more than one best guess. Let us look at
@@ -1054,16 +1036,15 @@ axis.set(xlim=(0, 100), xlabel="share in %")
 axis.invert_yaxis()
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_edge_pixels", f"{edge_pixels:.0f}")
-pl.glue("pixelcnn_edge_bits", f"{edge_bits:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Edges are {edge_pixels:.0f} % of the pixels and {edge_bits:.0f} % of the
+bits. On an edge, 250 levels are possible, and which of them it is depends on
+how a pen was held and a scanner was set. Much of this no model can know.
+""")
 
 # %% [markdown]
-# Edges are {glue:text}`pixelcnn_edge_pixels` % of the pixels and
-# {glue:text}`pixelcnn_edge_bits` % of the bits. On an edge, 250 levels are
-# possible, and which of them it is depends on how a pen was held and a scanner
-# was set. Much of this no model can know.
-#
 # ## Drawing without doing work twice
 #
 # The naive sampler calls the whole network for each pixel: 784 passes over 784
@@ -1116,8 +1097,10 @@ plt.show()
 # features of a row can be computed all at once, when the row above is
 # complete.
 #
-# That is all there is to {term}`cached sampling` {cite}`ramachandran2017`:
-# keep the inputs of each layer, and compute only the new column. Here it is by
+# That is all there is to
+# [cached sampling](../book/glossary.md#cached-sampling)
+# ([Ramachandran et al., 2017](../book/bibliography.md#ramachandran2017)): keep
+# the inputs of each layer, and compute only the new column. Here it is by
 # hand, for a stack of horizontal layers on one row.
 
 # %%
@@ -1135,7 +1118,6 @@ def remembering(layers, row):
             h = torch.tanh(F.conv2d(window, conv.masked_weight(), conv.bias))
         outputs.append(h)
     return torch.cat(outputs, dim=-1)  # (1, width, 1, columns)
-
 
 # %% [markdown]
 # Does it find the same features as the layers themselves?
@@ -1213,18 +1195,16 @@ def time_one_row(cached):
 slow, fast = time_one_row(cached=False), time_one_row(cached=True)
 assert slow > fast
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_slow_ms", f"{1000 * slow / 28:.1f}")
-pl.glue("pixelcnn_fast_ms", f"{1000 * fast / 28:.1f}")
-pl.glue("pixelcnn_speedup", f"{slow / fast:.0f}")
-
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{1000 * slow / 28:.1f} ms a step without memory, {1000 * fast / 28:.1f} ms
+with it: {slow / fast:.0f} times faster on this row, on the machine that made
+this page. The full comparison, of whole digits, stands in
+[chapter 7](07_scoreboard.ipynb).
+""")
 
 # %% [markdown]
-# {glue:text}`pixelcnn_slow_ms` ms a step without memory,
-# {glue:text}`pixelcnn_fast_ms` ms with it: {glue:text}`pixelcnn_speedup` times
-# faster on this row, on the machine that made this page. The full
-# comparison, of whole digits, stands in {doc}`chapter 7 <07_scoreboard>`.
-#
 # ## What it cannot do
 #
 # **Broken strokes.** A real digit is mostly one piece of ink. Is a sample? Let
@@ -1246,15 +1226,13 @@ def pieces(images):
 
 real_pieces, sample_pieces = pieces(x_valid[::20]), pieces(hundred)
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_real_broken", int((real_pieces > 1).sum()))
-pl.glue("pixelcnn_sample_broken", int((sample_pieces > 1).sum()))
-
-# %% [markdown]
-# Of 100 real digits {glue:text}`pixelcnn_real_broken` are in more than one
-# piece, of our 100 samples {glue:text}`pixelcnn_sample_broken`. Here are the
-# samples in most pieces, above, and below them those with the least ink and
-# the most.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Of 100 real digits {int((real_pieces > 1).sum())} are in more than one piece,
+of our 100 samples {int((sample_pieces > 1).sum())}. Here are the samples in
+most pieces, above, and below them those with the least ink and the most.
+""")
 
 # %% mystnb={"image": {"alt": "Two rows of ten samples. Above, digits in several pieces. Below, five in thin strokes and five in thick ones, some of them blots."}}
 most = sample_pieces.argsort(descending=True, stable=True)[:10]
@@ -1284,10 +1262,10 @@ plt.show()
 #
 # ## Turning the knobs
 #
-# {term}`Temperature <temperature>` divides the logits: below 1 the likely
-# becomes likelier, and at 0 the most likely level is taken each time.
-# {term}`Top-p <top-p>` leaves out the unlikely tail. With a kernel running you
-# can turn both.
+# [Temperature](../book/glossary.md#temperature) divides the logits: below 1
+# the likely becomes likelier, and at 0 the most likely level is taken each
+# time. [Top-p](../book/glossary.md#top-p) leaves out the unlikely tail. With a
+# kernel running you can turn both.
 
 # %% tags=["remove-output"]
 import ipywidgets as widgets
@@ -1343,33 +1321,33 @@ plt.show()
 assert (rows[0] == rows[0][:1]).all()  # greedy: the seed has no effect
 blank = (rows[0][0] == 0).float().mean().item()
 
-# %% tags=["remove-cell"]
-pl.glue("pixelcnn_greedy_paper", f"{100 * blank:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The row at temperature 0, [greedy](../book/glossary.md#greedy) sampling, is a
+lesson. Always taking the most likely level gives a picture that is
+{100 * blank:.0f} % paper. At each of the first hundreds of pixels paper is
+the best single guess, since a stroke *might* begin at any of them, but at
+each one probably does not. The most likely pixel, 784 times over, is not a
+likely picture.
+""")
 
 # %% [markdown]
-# The row at temperature 0, {term}`greedy` sampling, is a lesson. Always taking
-# the most likely level gives a picture that is
-# {glue:text}`pixelcnn_greedy_paper` % paper. At each of the first hundreds of
-# pixels paper is the best single guess, since a stroke *might* begin at any of
-# them, but at each one probably does not. The most likely pixel, 784 times
-# over, is not a likely picture.
-#
 # ## Exercises
-#
-# ```{exercise} Wider kernels
-# :label: pixelcnn-kernels
+
+# %% [markdown]
+# ### Exercise 2.1: Wider kernels
 #
 # The blind spot above belongs to 3 x 3 kernels. How many of the earlier pixels
 # of the 15 x 15 image stay unseen by twelve layers with 5 x 5 kernels, and
 # with 7 x 7? Predict the slope of the wedge first. Is there a kernel size
 # without a blind spot?
-# ```
-#
-# ```{solution-start} pixelcnn-kernels
-# :class: dropdown
-# ```
 
-# %% mystnb={"image": {"alt": "Two squares of 15 by 15 pixels. The orange wedge is flatter with 5 by 5 kernels, and flatter still with 7 by 7, but the pixels right beside the black one stay orange beyond the kernel's reach."}}
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 2.1
+
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "Two squares of 15 by 15 pixels. The orange wedge is flatter with 5 by 5 kernels, and flatter still with 7 by 7, but the pixels right beside the black one stay orange beyond the kernel's reach."}}
+# @title Solution { display-mode: "form" }
 figure, axes = plt.subplots(1, 2, figsize=(5, 2.5))
 for axis, size in zip(axes, (5, 7)):
     gradient = gradient_picture(plain_pixelcnn(depth=12, size=size))
@@ -1382,22 +1360,18 @@ plt.show()
 # up, so the wedge starts at $r + 1$ columns in the row above and gets flatter
 # as $r$ grows. It disappears from the image only when one step reaches the
 # right border from anywhere: $r \ge 27$ for a digit.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Off by one
-# :label: pixelcnn-leak
+
+# %% [markdown]
+# ### Exercise 2.2: Off by one
 #
 # Use mask B in the first layer by mistake. What do the proof cells say? What
 # does the training loss do, and what do the samples?
-# ```
-#
-# ```{solution-start} pixelcnn-leak
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 2.2
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 torch.manual_seed(0)
 leaky = PixelCNN(levels=4, size=(14, 14), width=8, dilations=(1,), head=16)
 leaky.first_horizontal = MaskedConv2d(1, 8, left=3, mask="B")
@@ -1418,24 +1392,20 @@ assert leak.diagonal().any() and cheat[-1]["valid"] < history[-1]["valid"]
 # network and goes on towards zero: a loss that is too good is the first sign
 # of a leak. The samples are worthless: while sampling, the pixel to be drawn
 # holds a placeholder, and the network has learned to copy it.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} A generator is a classifier
-# :label: pixelcnn-bayes
+
+# %% [markdown]
+# ### Exercise 2.3: A generator is a classifier
 #
 # The network gives $p(x \mid y)$ for every label. By Bayes' rule, with all
 # labels equally likely, the label with the fewest bits is the most likely one.
 # How many of 100 validation digits does the small network read correctly,
 # though nobody ever trained it to read?
-# ```
-#
-# ```{solution-start} pixelcnn-bayes
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 2.3
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 images, truth = shrink(x_valid[::20]), y_valid[::20]  # 100 digits
 cost = torch.stack([small.bits(images, labels=[label] * 100)
                     for label in range(10)], dim=1)  # (100, 10) bits
@@ -1447,24 +1417,20 @@ assert right > 50
 # Far more than the ten of pure chance. The bits that separate the labels are
 # few, but they point the right way. And the gain from the right label is no
 # contradiction to the 3.3 bits: wrong labels may cost any number of bits.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Exaggerate the label
-# :label: pixelcnn-guidance
+
+# %% [markdown]
+# ### Exercise 2.4: Exaggerate the label
 #
 # "The label is a hint." Turn it into an order: at every pixel compute the
 # logits with the label, $a$, and with the null class, $b$, and draw from
 # $a + w (a - b)$. With $w = 0$ nothing changes. What do $w = 1$ and $w = 4$
 # do? Why could you not do it without a null class?
-# ```
-#
-# ```{solution-start} pixelcnn-guidance
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 2.4
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 @torch.no_grad()
 def draw_guided(prior, labels, uniforms, weight):
     """Cached sampling with exaggerated labels."""
@@ -1478,11 +1444,11 @@ def draw_guided(prior, labels, uniforms, weight):
         token = tokens[:, t] = pl.sampling.draw(guesses, uniforms[:, t])
     return tokens
 
-
 # %% [markdown]
 # Three strengths, the same uniform numbers:
 
-# %% mystnb={"image": {"alt": "Three rows of ten small digits for guidance weights 0, 1 and 4. The classes become clearer from the first row to the second; the third row is crude and thick."}}
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "Three rows of ten small digits for guidance weights 0, 1 and 4. The classes become clearer from the first row to the second; the third row is crude and thick."}}
+# @title Solution { display-mode: "form" }
 labels = torch.arange(10)
 uniforms = pl.sampling.uniform_numbers(10, 196, seed=1)
 rows = [tokenizer.decode(draw_guided(quick_twin, labels, uniforms, weight))
@@ -1497,10 +1463,8 @@ plt.show()
 # errors of both networks as well, and the digits turn into caricatures.
 # Without the null class there would be no $b$. The price: these samples no
 # longer come from the model's $p(x \mid y)$, so its bits do not describe them.
-#
-# ```{solution-end}
-# ```
-#
+
+# %% [markdown]
 # ## What to remember
 #
 # - A picture is a product of guesses; masked convolutions make all guesses of
@@ -1514,20 +1478,22 @@ plt.show()
 # Could the guesser be something else? Yes: a transformer keeps the pixels and
 # the guesses and replaces only the convolutions. Attention looks at every
 # earlier pixel directly, instead of through a chain of neighbours
-# {cite}`chen2020`. The next chapter builds it: {doc}`03_gpt`.
+# ([Chen et al., 2020](../book/bibliography.md#chen2020)). The next chapter
+# builds it: [chapter 3](03_gpt.ipynb).
 #
 # ## Further reading
 #
-# - {cite:t}`oord2016pixelrnn` introduced PixelRNN and PixelCNN, the masks and
-#   the 256-way softmax; {cite:t}`oord2016conditional` the two stacks, the
-#   gates and the labels.
-# - {cite:t}`salimans2017` replace the softmax by a mixture of logistic curves,
-#   which knows that level 200 lies beside level 201, and add shortcuts
-#   between resolutions.
-# - {cite:t}`ramachandran2017` measured cached sampling for networks of this
-#   kind.
-# - {cite:t}`jain2020` mask each place in its own way, so that one network can
-#   guess in several orders: better completions, when what is missing is not
-#   at the bottom.
-# - {cite:t}`theis2016` explain why good bits and good-looking samples are not
-#   the same thing.
+# - [van den Oord et al. (2016)](../book/bibliography.md#oord2016pixelrnn)
+#   introduced PixelRNN and PixelCNN, the masks and the 256-way softmax;
+#   [van den Oord et al. (2016)](../book/bibliography.md#oord2016conditional)
+#   the two stacks, the gates and the labels.
+# - [Salimans et al. (2017)](../book/bibliography.md#salimans2017) replace the
+#   softmax by a mixture of logistic curves, which knows that level 200 lies
+#   beside level 201, and add shortcuts between resolutions.
+# - [Ramachandran et al. (2017)](../book/bibliography.md#ramachandran2017)
+#   measured cached sampling for networks of this kind.
+# - [Jain et al. (2020)](../book/bibliography.md#jain2020) mask each place in
+#   its own way, so that one network can guess in several orders: better
+#   completions, when what is missing is not at the bottom.
+# - [Theis et al. (2016)](../book/bibliography.md#theis2016) explain why good
+#   bits and good-looking samples are not the same thing.

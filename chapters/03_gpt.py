@@ -1,27 +1,21 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # GPT: a picture as a sentence
-#
+
+# %% [markdown] tags=["remove-cell"]
+# *Takes a minute on one core of a laptop, 3 minutes on a Colab GPU. The same
+# [as a page](https://OWNER.github.io/pixel-by-pixel/chapters/03_gpt.html),
+# with sliders that need no kernel.*
+
+# %% [markdown]
 # A language model reads a text word by word and guesses the next one. Nothing
 # in it knows what a word is. It sees whole numbers in a row, the
-# {term}`tokens <token>`, and gives a probability to every number that could
-# come next. A picture is whole numbers in a row as well: write its pixels down
-# in the order of reading, and you have a sentence of 784 words with a
-# vocabulary of 256 grey levels {cite}`chen2020`.
+# [tokens](../book/glossary.md#token), and gives a probability to every number
+# that could come next. A picture is whole numbers in a row as well: write its
+# pixels down in the order of reading, and you have a sentence of 784 words
+# with a vocabulary of 256 grey levels
+# ([Chen et al., 2020](../book/bibliography.md#chen2020)).
 #
-# The game is that of {doc}`chapter 2 <02_pixelcnn>`,
+# The game is that of [chapter 2](02_pixelcnn.ipynb),
 #
 # $$
 # p(x) = \prod_{t=1}^{T} p(x_t \mid x_1, \dots, x_{t-1}),
@@ -29,13 +23,15 @@
 #
 # and only the guesser changes. There, news of a far pixel was handed from
 # neighbour to neighbour, layer by layer, and a kernel of the wrong shape made
-# it blind. A **{term}`transformer`** {cite}`vaswani2017` lets each place look
-# at every earlier place directly, and learn which of them matter.
+# it blind. A **[transformer](../book/glossary.md#transformer)**
+# ([Vaswani et al., 2017](../book/bibliography.md#vaswani2017)) lets each place
+# look at every earlier place directly, and learn which of them matter.
 #
 # So the question of this chapter: which of the pixels so far should a network
 # look at, and how can a place choose for itself?
 
-# %%
+# %% cellView="form" jupyter={"source_hidden": true} tags=["hide-cell"]
+# @title Installation (in Colab) { display-mode: "form" }
 try:
     import pixellab as pl
 except ImportError:  # in Colab: install the package once
@@ -71,7 +67,8 @@ _ = torch.manual_seed(0)
 # %% [markdown]
 # ## From picture to sentence
 #
-# The data are those of chapter 2: MNIST {cite}`lecun1998` with 28 x 28 pixels
+# The data are those of chapter 2: MNIST
+# ([LeCun et al., 1998](../book/bibliography.md#lecun1998)) with 28 x 28 pixels
 # and 256 levels for the network that comes with the book, and the same digits
 # with 14 x 14 pixels and 4 levels for the one that learns before our eyes.
 
@@ -130,7 +127,8 @@ plt.show()
 # is to answer a question: *in which column, on average, was the ink so far?*
 # No fixed kernel can answer, since the ink may be anywhere.
 #
-# {term}`Attention <attention>` answers with three vectors for each place:
+# [Attention](../book/glossary.md#attention) answers with three vectors for
+# each place:
 #
 # - the **query** $q$ says what the place is looking for (here: ink);
 # - the **key** $k$ says what the place has to offer (paper, or ink);
@@ -241,17 +239,17 @@ vectors = 16 * 2 * 784 * 3 * 160 * 4  # images, layers, places, q k v, width
 print(f"tables: {tables / 2**20:.0f} MiB, q, k and v: "
       f"{vectors / 2**20:.0f} MiB")
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_tables_mib", f"{tables / 2**20:.0f}")
-pl.glue("gpt_vectors_mib", f"{vectors / 2**20:.0f}")
-
-# %% [markdown]
-# {glue:text}`gpt_tables_mib` MiB of tables beside {glue:text}`gpt_vectors_mib`
-# MiB of queries, keys and values. And a picture with twice as many pixels a
-# side has four times as many places, and tables sixteen times as large.
-# PyTorch's `scaled_dot_product_attention` computes the same means in small
-# blocks and never holds a whole table {cite}`dao2022`. We use it, and keep our
-# own function to look inside.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{tables / 2**20:.0f} MiB of tables beside {vectors / 2**20:.0f} MiB of
+queries, keys and values. And a picture with twice as many pixels a side has
+four times as many places, and tables sixteen times as large. PyTorch's
+`scaled_dot_product_attention` computes the same means in small blocks and
+never holds a whole table
+([Dao et al., 2022](../book/bibliography.md#dao2022)). We use it, and keep
+our own function to look inside.
+""")
 
 # %%
 # equivalent to: pixellab.priors.gpt.SelfAttention
@@ -273,7 +271,6 @@ class SelfAttention(nn.Module):
         q, k, v = self.split(x)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(rearrange(y, "b h t c -> b t (h c)"))
-
 
 # %% [markdown]
 # Is it really what we wrote by hand?
@@ -298,11 +295,12 @@ print("weights on what lies ahead:", int((weights.triu(1) != 0).sum()))
 # place by itself: two linear layers with a ReLU between them. Attention and
 # this small network together make a **block**. Each reads a normalised copy of
 # the features and *adds* its answer to them, a
-# {term}`residual connection`, so that a block that has learned nothing does
-# little harm {cite}`radford2019`.
+# [residual connection](../book/glossary.md#residual-connection), so that a
+# block that has learned nothing does little harm
+# ([Radford et al., 2019](../book/bibliography.md#radford2019)).
 #
-# {term}`Dropout <dropout>` sets a part of each answer to zero while training,
-# so that no feature relies on a single other one.
+# [Dropout](../book/glossary.md#dropout) sets a part of each answer to zero
+# while training, so that no feature relies on a single other one.
 
 # %%
 # equivalent to: pixellab.priors.gpt.Block
@@ -321,7 +319,6 @@ class Block(nn.Module):
     def forward(self, x):
         x = x + self.dropout(self.attention(self.norm_attention(x)))
         return x + self.dropout(self.mlp(self.norm_mlp(x)))
-
 
 # %% [markdown]
 # Why `x = x + ...` and not the shorter `x += ...`? The first makes a new
@@ -351,8 +348,8 @@ assert refused
 # neighbour of many, and all others would have to be found by attention. Images
 # are local, so we give each place a better start: all earlier tokens within
 # `window` rows and columns, as the first layer of a PixelCNN sees them. (An
-# Image Transformer {cite}`parmar2018` goes further and lets attention, too,
-# look only nearby.)
+# Image Transformer ([Parmar et al., 2018](../book/bibliography.md#parmar2018))
+# goes further and lets attention, too, look only nearby.)
 #
 # How many places back in the sentence are they?
 
@@ -396,11 +393,13 @@ plt.show()
 # can learn what they are worth there.
 #
 # And the label? It is one more word. Levels are numbered 0 to $K - 1$, labels
-# $K$ to $K + 9$, and $K + 10$ is the {term}`null class`, "no label given". All
-# of them have a vector in one table, the {term}`embedding`. A label token
-# stands wherever the window reaches beyond the first token, and each place is
-# told the label once more. (If it stood at the front only, places further down
-# would have to find it by attention, and would be slow to learn how.)
+# $K$ to $K + 9$, and $K + 10$ is the
+# [null class](../book/glossary.md#null-class), "no label given". All of them
+# have a vector in one table, the [embedding](../book/glossary.md#embedding). A
+# label token stands wherever the window reaches beyond the first token, and
+# each place is told the label once more. (If it stood at the front only,
+# places further down would have to find it by attention, and would be slow to
+# learn how.)
 #
 # A place puts the vectors of all that it is told side by side, one matrix
 # mixes them, and the vectors of its row and its column are added.
@@ -431,12 +430,11 @@ class Reader(nn.Module):
                 + self.row(places // columns)
                 + self.column(places % columns))  # (B, T, width)
 
-
 # %% [markdown]
 # ## The network
 #
 # The rest fits on a postcard: read, pass through the blocks, normalise, and
-# turn the features into one {term}`logit` a level.
+# turn the features into one [logit](../book/glossary.md#logit) a level.
 
 # %%
 # equivalent to: pixellab.priors.gpt.GPT
@@ -457,13 +455,12 @@ class GPT(Reader):
             x = block(x)
         return self.head(self.norm(x))  # (B, T, K)
 
-
 # %% [markdown]
 # Is it the network of the package, so that what we learn here holds for the
 # shipped weights? We give both the same weights. (They are the package's: it
 # starts them so small that all levels are about equally likely, and so that
 # the sum over the blocks does not grow with their number
-# {cite}`radford2019`.)
+# ([Radford et al., 2019](../book/bibliography.md#radford2019)).)
 
 # %%
 setting = dict(vocabulary=4, grid=(14, 14), width=64, layers=1, heads=2,
@@ -481,16 +478,15 @@ untrained = pl.training.loss_in_nats(net, few, few_labels) / math.log(2)
 assert abs(untrained.item() - 2) < 0.3  # bits: the price of knowing nothing
 parameters = sum(parameter.numel() for parameter in net.parameters())
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_live_parameters", f"{parameters:,}")
-pl.glue("gpt_untrained", f"{untrained.item():.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+One block is enough for small digits, and quick to train: {parameters:,}
+parameters. Before training a pixel costs {untrained.item():.2f} bits;
+$\log_2 4 = 2$ is the price of knowing nothing.
+""")
 
 # %% [markdown]
-# One block is enough for small digits, and quick to train:
-# {glue:text}`gpt_live_parameters` parameters. Before training a pixel costs
-# {glue:text}`gpt_untrained` bits; $\log_2 4 = 2$ is the price of knowing
-# nothing.
-#
 # ## Proof that it cannot cheat
 #
 # **By gradient.** Tokens are whole numbers and have no gradient, but their
@@ -572,13 +568,14 @@ except ValueError as error:
 spoiled = 1 - (1 - 1e-4) ** 784
 print(f"{100 * spoiled:.1f} % of all pictures would hold a label")
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_spoiled", f"{100 * spoiled:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Every chance is taken 784 times: {100 * spoiled:.1f} % of all pictures would
+be spoiled. What must never happen should be impossible, not rare.
+""")
 
 # %% [markdown]
-# Every chance is taken 784 times: {glue:text}`gpt_spoiled` % of all pictures
-# would be spoiled. What must never happen should be impossible, not rare.
-#
 # ### Dropout is for training
 #
 # Dropout makes the network a game of chance. While sampling and scoring it
@@ -603,9 +600,11 @@ with torch.no_grad():
 # %% [markdown]
 # ## Training
 #
-# What is minimised? Bits, as always: the {term}`cross-entropy` of all 196
-# guesses, made in one pass ({term}`teacher forcing`). The loop is the one of
-# `pixellab train`, reduced to its core. It uses the package's pieces:
+# What is minimised? Bits, as always: the
+# [cross-entropy](../book/glossary.md#cross-entropy) of all 196 guesses, made
+# in one pass ([teacher forcing](../book/glossary.md#teacher-forcing)). The
+# loop is the one of `pixellab train`, reduced to its core. It uses the
+# package's pieces:
 #
 # - `Recipe` holds all settings, each under a name of its own;
 # - `rate` gives the learning rate of a step. It falls by the factor `gamma` in
@@ -644,7 +643,6 @@ def teach(net, train_set, valid_set, recipe, pause):
                    "valid": valid}
             total = 0
 
-
 # %% [markdown]
 # At each pause we draw ten digits, always from the same uniform numbers. (The
 # twin draws them: it has the cache that we shall build further below, and its
@@ -675,10 +673,6 @@ for row in teach(net, train_set, valid_set, recipe, pause):
 seconds = time.perf_counter() - started
 live_bits = history[-1]["valid"]
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_live_seconds", f"{seconds:.0f}")
-pl.glue("gpt_live_bits", f"{live_bits:.3f}")
-
 # %% [markdown]
 # Does it learn, and how did the learning rate change meanwhile? The dashed
 # line is the price of each pixel by itself, from how often each level occurs
@@ -703,13 +697,12 @@ axes[1].set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
 plt.show()
 assert live_bits < 0.8 * alone and live_bits < history[0]["valid"]
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_alone_bits", f"{alone:.3f}")
-
-# %% [markdown]
-# After {glue:text}`gpt_live_seconds` seconds a pixel of an unseen digit costs
-# {glue:text}`gpt_live_bits` bits instead of {glue:text}`gpt_alone_bits`. And
-# what does it draw?
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+After {seconds:.0f} seconds a pixel of an unseen digit costs {live_bits:.3f}
+bits instead of {alone:.3f}. And what does it draw?
+""")
 
 # %% mystnb={"image": {"alt": "Six rows of ten coarse samples for the classes 0 to 9, before training and at five pauses. The first row is noise, the later ones show strokes and more and more readable digits."}}
 names = [f"epoch {row['epoch']:.1f} " for row in history]
@@ -734,17 +727,17 @@ print(f"window 3: {history[0]['valid']:.3f}, previous token alone: "
       f"{plain_bits:.3f} bits a pixel")
 assert plain_bits > history[0]["valid"]
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_plain_bits", f"{plain_bits:.3f}")
-pl.glue("gpt_window_bits", f"{history[0]['valid']:.3f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{plain_bits:.3f} bits against {history[0]['valid']:.3f}. Both see the same
+past, and the plain one could learn to look at the pixel above. It has to
+learn it, though: first *that* the pixel fourteen places back is special,
+then how to find it. What everybody knows about pictures need not be learned
+from them.
+""")
 
 # %% [markdown]
-# {glue:text}`gpt_plain_bits` bits against {glue:text}`gpt_window_bits`. Both
-# see the same past, and the plain one could learn to look at the pixel above.
-# It has to learn it, though: first *that* the pixel fourteen places back is
-# special, then how to find it. What everybody knows about pictures need not be
-# learned from them.
-#
 # ### Forgetting `eval()`
 #
 # Now the trap from above, on a network that can draw. We give it a dropout of
@@ -768,14 +761,15 @@ pl.figures.grid(torch.cat([sheets[-1], spoiled]), columns=10,
 plt.show()
 assert spoiled_bits > live_bits
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_train_bits", f"{spoiled_bits:.3f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Nothing fails, no error is raised. The digits are worse, and a pixel costs
+{spoiled_bits:.3f} bits instead of {live_bits:.3f}. A trap of this kind is
+found by a test ("same logits twice"), not by a crash.
+""")
 
 # %% [markdown]
-# Nothing fails, no error is raised. The digits are worse, and a pixel costs
-# {glue:text}`gpt_train_bits` bits instead of {glue:text}`gpt_live_bits`. A
-# trap of this kind is found by a test ("same logits twice"), not by a crash.
-#
 # ## The shipped network
 #
 # The same network, wider, on 28 x 28 digits with 256 levels, comes with the
@@ -793,27 +787,13 @@ for name, one in {"GPT": model, "PixelCNN": rival}.items():
         "images": sum(stage["epochs_done"] * stage["train_images"]
                       for stage in stages),
         "minutes": sum(stage["seconds"] for stage in stages) / 60,
-        "bits": one.provenance["valid_bits_per_token"]}
+        "bits": one.provenance["valid_bits_per_token"],
+        "tested": "{:.3f}".format(
+            one.provenance["test_bits_per_token"])
+        if "test_bits_per_token" in one.provenance else "not measured"}
     print(f"{name}: {facts[name]['bits']:.3f} bits a pixel after "
           f"{facts[name]['minutes']:.0f} minutes of training")
 assert model.provenance["data_sha256"] == rival.provenance["data_sha256"]
-
-# %% tags=["remove-cell"]
-for name, fact in facts.items():
-    pl.glue(f"gpt_{name}_parameters", f"{fact['parameters']:,}")
-    pl.glue(f"gpt_{name}_images", f"{fact['images']:,}")
-    pl.glue(f"gpt_{name}_minutes", f"{fact['minutes']:.0f}")
-    pl.glue(f"gpt_{name}_bits", f"{fact['bits']:.3f}")
-for name, one in {"GPT": model, "PixelCNN": rival}.items():
-    tested = one.provenance.get("test_bits_per_token")
-    pl.glue(f"gpt_{name}_test",
-            f"{tested:.3f}" if tested else "not measured")
-winner, loser = sorted(facts, key=lambda name: facts[name]["bits"])
-pl.glue("gpt_winner", winner)
-pl.glue("gpt_loser", loser)
-pl.glue("gpt_lead", f"{facts[loser]['bits'] - facts[winner]['bits']:.3f}")
-pl.glue("gpt_lead_percent", "{:.1f}".format(
-    100 * (1 - facts[winner]["bits"] / facts[loser]["bits"])))
 
 # %% [markdown]
 # A file can claim anything. It also holds the bits of 64 single validation
@@ -828,27 +808,36 @@ difference = (costs.sum(dim=1) / stored - 1).abs().max().item()
 print(f"largest difference: {100 * difference:.3f} %")
 assert difference < 0.005
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+winner, loser = sorted(facts, key=lambda name: facts[name]["bits"])
+lead = facts[loser]["bits"] - facts[winner]["bits"]
+rows = "\n".join(
+    f"| `{name.lower()}` | {fact['bits']:.3f} | {fact['tested']} "
+    f"| {fact['parameters']:,} | {fact['images']:,} | {fact['minutes']:.0f} |"
+    for name, fact in facts.items())
+pl.say(rf"""
+| bits a pixel | validation | test | parameters | digits seen | minutes |
+|---|---|---|---|---|---|
+{rows}
+
+(MNIST with 256 levels.) Both were told the label, learned from the same
+digits, and are scored on the same others. The {winner} needs fewer bits:
+{lead:.3f} a pixel less than the {loser}, or
+{100 * lead / facts[loser]['bits']:.1f} %.
+
+Is the {winner} the better idea, then? The table does not say so. It compares
+two weight files. The two networks have not the same number of parameters,
+did not see the same number of digits, and did not take the same time. What
+can be said is what each of them brings along. The PixelCNN knows that
+pictures are local and the same everywhere: its kernels have no other choice.
+The GPT knows that only as far as its window goes. What lies further away it
+can reach in one step, wherever it is, but it must learn where to look. With
+little data and little time, knowledge built in is worth much; with more of
+both, freedom is ([Chen et al., 2020](../book/bibliography.md#chen2020)).
+""")
+
 # %% [markdown]
-# | bits a pixel | validation | test | parameters | digits seen | minutes |
-# |---|---|---|---|---|---|
-# | `gpt` | {glue:text}`gpt_GPT_bits` | {glue:text}`gpt_GPT_test` | {glue:text}`gpt_GPT_parameters` | {glue:text}`gpt_GPT_images` | {glue:text}`gpt_GPT_minutes` |
-# | `pixelcnn` | {glue:text}`gpt_PixelCNN_bits` | {glue:text}`gpt_PixelCNN_test` | {glue:text}`gpt_PixelCNN_parameters` | {glue:text}`gpt_PixelCNN_images` | {glue:text}`gpt_PixelCNN_minutes` |
-#
-# (MNIST with 256 levels.) Both were told the label, learned from the same
-# digits, and are scored on the same others. The {glue:text}`gpt_winner` needs
-# fewer bits: {glue:text}`gpt_lead` a pixel less than the
-# {glue:text}`gpt_loser`, or {glue:text}`gpt_lead_percent` %.
-#
-# Is the {glue:text}`gpt_winner` the better idea, then? The table does not say
-# so. It compares two weight files. The two networks have not the same number
-# of parameters, did not see the same number of digits, and did not take the
-# same time. What can be said is what each of them brings along. The PixelCNN
-# knows that pictures are local and the same everywhere: its kernels have no
-# other choice. The GPT knows that only as far as its window goes. What lies
-# further away it can reach in one step, wherever it is, but it must learn
-# where to look. With little data and little time, knowledge built in is worth
-# much; with more of both, freedom is {cite}`chen2020`.
-#
 # ### Where are the bits?
 #
 # The map of costs, as in chapter 2. At which pixels was this model surprised?
@@ -884,12 +873,13 @@ axis.set(xlabel="share of the pixels in %, dearest first",
          ylabel="share of the bits in %", xlim=(0, 100), ylim=(0, 101))
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_half", f"{100 * half:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{100 * half:.1f} % of the pixels hold half of the bits.
+""")
 
 # %% [markdown]
-# {glue:text}`gpt_half` % of the pixels hold half of the bits.
-#
 # ## Where does it look?
 #
 # Attention has weights, and weights can be looked at. We catch what each
@@ -966,29 +956,33 @@ axis.set(xlabel="rows back, on average", ylabel="head")
 axis.invert_yaxis()
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_nearest", f"{distance.min().item():.1f}")
-pl.glue("gpt_farthest", f"{distance.max().item():.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+From {distance.min().item():.1f} to {distance.max().item():.1f} rows: nobody
+told them to, and yet some look nearby and others far. Be careful with such
+pictures, though. A weight says where a head looked, not what it took from
+there, nor what later layers made of it
+([Jain and Wallace, 2019](../book/bibliography.md#jain2019)).
+""")
 
 # %% [markdown]
-# From {glue:text}`gpt_nearest` to {glue:text}`gpt_farthest` rows: nobody told
-# them to, and yet some look nearby and others far. Be careful with such
-# pictures, though. A weight says where a head looked, not what it took from
-# there, nor what later layers made of it {cite}`jain2019`.
-#
 # ## Choosing a level
 #
 # The network gives 256 probabilities, and a die is thrown. Do we want a fair
 # die? One may bend the distribution first, to keep unlikely levels from being
 # drawn. Three filters are common:
 #
-# - **{term}`temperature`** $\tau$ divides the logits. Below 1 the likely
-#   becomes likelier; at 0 the likeliest always wins.
-# - **{term}`top-k`** keeps the $k$ likeliest levels {cite}`fan2018`. How many
-#   are sensible depends on the pixel: one in the middle of paper, a hundred on
-#   an edge.
-# - **{term}`top-p`** keeps as many as are needed to reach the probability $p$,
-#   few where the model is sure and many where it is not {cite}`holtzman2020`.
+# - **[temperature](../book/glossary.md#temperature)** $\tau$ divides the
+#   logits. Below 1 the likely becomes likelier; at 0 the likeliest always
+#   wins.
+# - **[top-k](../book/glossary.md#top-k)** keeps the $k$ likeliest levels
+#   ([Fan et al., 2018](../book/bibliography.md#fan2018)). How many are
+#   sensible depends on the pixel: one in the middle of paper, a hundred on an
+#   edge.
+# - **[top-p](../book/glossary.md#top-p)** keeps as many as are needed to reach
+#   the probability $p$, few where the model is sure and many where it is not
+#   ([Holtzman et al., 2020](../book/bibliography.md#holtzman2020)).
 
 # %%
 def keep_top_k(probs, k):
@@ -1006,13 +1000,12 @@ def keep_top_p(probs, p):
     count = int((reached < p).sum()) + 1  # the one that reaches p as well
     return keep_top_k(probs, count)
 
-
 # %% [markdown]
 # What do they do to the guess for one real pixel? We take one of the digit
-# above whose {term}`entropy` is near 5 bits and that has no clear favourite:
-# not sure, but not clueless. The small pictures show the levels ordered from
-# the likeliest to the least likely, the guess itself in grey and what a filter
-# makes of it in blue.
+# above whose [entropy](../book/glossary.md#entropy) is near 5 bits and that
+# has no clear favourite: not sure, but not clueless. The small pictures show
+# the levels ordered from the likeliest to the least likely, the guess itself
+# in grey and what a filter makes of it in blue.
 
 # %% mystnb={"image": {"alt": "Above, the guess for one pixel: the probabilities of the levels 0 to 255, high at a few levels and low at many. Below, four pictures of the same guess ordered by probability, in grey, and in blue after a filter: temperature 0.7 is steeper, temperature 1.3 flatter; top-k ends after 10 levels, top-p after as many as reach 0.8."}}
 with torch.no_grad():
@@ -1075,7 +1068,6 @@ def draw_filtered(model, labels, settings, seed):
         token = tokens[:, t].to(scale.device)
     return model.tokenizer.decode(tokens)
 
-
 # %% [markdown]
 # Which setting would you choose?
 
@@ -1090,20 +1082,18 @@ pl.figures.grid(filtered, columns=4, row_titles=list(settings), size=0.75)
 plt.show()
 paper = [(row == 0).float().mean().item() for row in filtered.split(4)]
 
-# %% tags=["remove-cell"]
-for name, share in zip(("cold", "plain", "hot", "k", "p", "p99"), paper):
-    pl.glue(f"gpt_paper_{name}", f"{100 * share:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Every filter has a price. At most places paper is the likeliest level, so
+whatever makes the likely likelier makes *paper*: {100 * paper[0]:.0f} % of
+the pixels are blank at temperature 0.8, {100 * paper[1]:.0f} % unfiltered,
+{100 * paper[2]:.0f} % at temperature 1.2.
 
-# %% [markdown]
-# Every filter has a price. At most places paper is the likeliest level, so
-# whatever makes the likely likelier makes *paper*:
-# {glue:text}`gpt_paper_cold` % of the pixels are blank at temperature 0.8,
-# {glue:text}`gpt_paper_plain` % unfiltered, {glue:text}`gpt_paper_hot` % at
-# temperature 1.2.
-#
-# Top-p 0.9, a usual choice for text, leaves {glue:text}`gpt_paper_p` % blank:
-# strokes are missing. Why? Look at the place where the first ink of a real
-# digit is. How likely did the model think paper there?
+Top-p 0.9, a usual choice for text, leaves {100 * paper[4]:.0f} % blank:
+strokes are missing. Why? Look at the place where the first ink of a real
+digit is. How likely did the model think paper there?
+""")
 
 # %%
 some = slice(0, 64 * every, 2 * every)  # 32 digits
@@ -1116,17 +1106,18 @@ likely_paper = logits[torch.arange(32), first].softmax(dim=-1)[:, 0].cpu()
 never = int((likely_paper >= 0.9).sum())
 print(f"median {likely_paper.median():.3f}, at least 0.9 for {never} of 32")
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_never", never)
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Somewhere a stroke must begin, but at each single place it probably does not.
+Where paper alone reaches 0.9, top-p keeps nothing else: {never} of 32 real
+digits could not have begun where they do. A filter that looks at one token
+at a time does not know that the rare token has to come *some* time. And
+whatever is drawn through a filter no longer comes from the model that the
+bits describe.
+""")
 
 # %% [markdown]
-# Somewhere a stroke must begin, but at each single place it probably does not.
-# Where paper alone reaches 0.9, top-p keeps nothing else:
-# {glue:text}`gpt_never` of 32 real digits could not have begun where they do.
-# A filter that looks at one token at a time does not know that the rare token
-# has to come *some* time. And whatever is drawn through a filter no longer
-# comes from the model that the bits describe.
-#
 # ## Forty digits
 #
 # Forty digits in one batch, unfiltered. How does one come about? Light blue is
@@ -1231,7 +1222,8 @@ print("needed:", 784)
 # by itself. Its key and its value are used by *every later place*, and they
 # never change, since they depend only on the past. So keep keys and values of
 # all places, and compute only the newest place: that is the
-# {term}`KV cache`. Here it is as a list of pairs for each block.
+# [KV cache](../book/glossary.md#kv-cache). Here it is as a list of pairs for
+# each block.
 
 # %%
 def look_back(attention, x, pairs):
@@ -1252,7 +1244,6 @@ def next_logits(net, cache, tokens, labels):
         x = x + look_back(block.attention, block.norm_attention(x), pairs)
         x = x + block.mlp(block.norm_mlp(x))
     return net.head(net.norm(x))[:, 0]
-
 
 # %% [markdown]
 # No mask is left: what is ahead is not in the list. Does it find, one place at
@@ -1329,29 +1320,28 @@ axis.set(xlabel="tokens so far", ylabel="milliseconds", yscale="log",
 plt.show()
 assert slow[-1] > 2 * fast[-1] and slow[-1] > slow[0]
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_slow_first", f"{slow[0]:.1f}")
-pl.glue("gpt_slow_last", f"{slow[-1]:.0f}")
-pl.glue("gpt_fast_last", f"{fast[-1]:.1f}")
-pl.glue("gpt_speedup", f"{slow[-1] / fast[-1]:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 memory = model.prior.start(torch.tensor([3]).to(scale.device))
 kept = sum(part.nbytes for part in memory.kv)
-pl.glue("gpt_cache_mib", f"{kept / 2**20:.1f}")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Without a cache the last token takes {slow[-1]:.0f} ms, with it
+{fast[-1]:.1f} ms: {slow[-1] / fast[-1]:.0f} times less, on the machine that
+made this page. (Whole digits are timed by `make bench`.) The price is
+memory: {kept / 2**20:.1f} MiB for each picture that is being drawn. For
+large networks this memory, and the time to read it, is what limits drawing
+([Shazeer, 2019](../book/bibliography.md#shazeer2019)).
+""")
 
 # %% [markdown]
-# Without a cache the last token takes {glue:text}`gpt_slow_last` ms, with it
-# {glue:text}`gpt_fast_last` ms: {glue:text}`gpt_speedup` times less, on the
-# machine that made this page. (Whole digits are timed by
-# `make bench`.) The price is memory: {glue:text}`gpt_cache_mib` MiB for each
-# picture that is being drawn. For large networks this
-# memory, and the time to read it, is what limits drawing {cite}`shazeer2019`.
-#
 # ## What it cannot do
 #
-# Are the digits what we asked for? A {term}`judge` decides, a small
-# convolutional network that learned to read from the 10,000 test digits. No
-# network that draws has ever seen those: judge and painter learned from
-# different digits.
+# Are the digits what we asked for? A [judge](../book/glossary.md#judge)
+# decides, a small convolutional network that learned to read from the 10,000
+# test digits. No network that draws has ever seen those: judge and painter
+# learned from different digits.
 
 # %%
 judge = pl.classify.load("judge")
@@ -1359,18 +1349,15 @@ read = judge.read(forty)  # (40,)
 right = read == forty_labels
 print(f"{int(right.sum())} of 40 are read as asked")
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_right", int(right.sum()))
-pl.glue("gpt_wrong", int((~right).sum()))
-pl.glue("gpt_judge",
-        f"{100 * judge.provenance['valid_accuracy']:.1f}")
-
-# %% [markdown]
-# {glue:text}`gpt_right` of 40 are read as asked. (Of real validation digits
-# the judge reads {glue:text}`gpt_judge` % correctly.) Here are seven of the
-# worst, first those that were not, then, if there is room, those with the most
-# improbable pixels. Below each of them: how surprised was the network by what
-# it had drawn itself?
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{int(right.sum())} of 40 are read as asked. (Of real validation digits the
+judge reads {100 * judge.provenance['valid_accuracy']:.1f} % correctly.) Here
+are seven of the worst, first those that were not, then, if there is room,
+those with the most improbable pixels. Below each of them: how surprised was
+the network by what it had drawn itself?
+""")
 
 # %% mystnb={"image": {"alt": "Above seven failed samples, each with the digit asked for and the digit read. Below, for each, a map of bits a pixel with bright spots where a draw was improbable."}}
 surprise = model.token_bits(forty, forty_labels)  # (40, 784)
@@ -1387,39 +1374,38 @@ for i, (upper, lower) in zip(chosen, axes.T):
 figure.colorbar(heat, ax=axes[1], label="bits", shrink=0.9)
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("gpt_rarest", f"{surprise.amax(dim=1).median().item():.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+- **An improbable draw is no accident.** In half of the samples some pixel
+  was a surprise of {surprise.amax(dim=1).median().item():.0f} bits or more.
+  With 784 draws, some land in the tail. A filter cuts the tail, at the price
+  that we saw.
+- **What is drawn is true from then on.** A speck becomes the beginning of a
+  stroke, because in real digits a speck *is* the beginning of a stroke.
+  Training showed the network only real pasts, never its own mistakes.
+- **The label is a hint**, as in chapter 2. Every place is told it, but it is
+  worth a few bits an image, out of hundreds. When a 4 has closed at the top,
+  a 9 is the likeliest way to go on, and no place looks ahead to where that
+  leads.
+- **784 steps stay 784 steps.** The cache makes each one cheap. Fewer tokens
+  would make fewer: that is a matter of the tokenizer, not of the network.
+""")
 
 # %% [markdown]
-# - **An improbable draw is no accident.** In half of the samples some pixel
-#   was a surprise of {glue:text}`gpt_rarest` bits or more. With 784 draws,
-#   some land in the tail. A filter cuts the tail, at the price that we saw.
-# - **What is drawn is true from then on.** A speck becomes the beginning of a
-#   stroke, because in real digits a speck *is* the beginning of a stroke.
-#   Training showed the network only real pasts, never its own mistakes.
-# - **The label is a hint**, as in chapter 2. Every place is told it, but it is
-#   worth a few bits an image, out of hundreds. When a 4 has closed at the top,
-#   a 9 is the likeliest way to go on, and no place looks ahead to where that
-#   leads.
-# - **784 steps stay 784 steps.** The cache makes each one cheap. Fewer tokens
-#   would make fewer: that is a matter of the tokenizer, not of the network.
-#
 # ## Turning the knobs
 #
 # With a kernel running, the picture below is drawn again whenever you move a
 # knob, and you see it grow, a row of pixels at a time. `rows` is how many rows
-# of a real digit are given. Between two rows the drawing pauses for a moment,
-# so that the knobs are heard: one that moves stops the drawing and begins a
-# new one.
+# of a real digit are given.
 
 # %%
-import asyncio
 import io
 
 from PIL import Image
 
 
-async def draw_live(screen, digit, **settings):
+def draw_live(screen, digit, **settings):
     """Draw on the screen; settings: rows, seed and the three filters."""
     real = x_valid[y_valid == digit][settings["seed"]][None]
     for tokens in model.stream(images=real, labels=[digit], **settings):
@@ -1429,8 +1415,6 @@ async def draw_live(screen, digit, **settings):
             file = io.BytesIO()
             Image.fromarray(picture).save(file, "PNG")
             screen.value = file.getvalue()
-            await asyncio.sleep(0.01)  # the knobs are heard
-
 
 # %% [markdown]
 # Six knobs and a screen:
@@ -1438,7 +1422,7 @@ async def draw_live(screen, digit, **settings):
 # %% tags=["remove-output"]
 import ipywidgets as widgets
 
-screen, drawings = widgets.Image(format="png"), []
+screen = widgets.Image(format="png")
 knobs = {
     "digit": widgets.IntSlider(3, min=0, max=9),
     "temperature": widgets.FloatSlider(1, min=0, max=2, step=0.05),
@@ -1449,11 +1433,8 @@ knobs = {
 
 
 def begin_again(change=None):
-    """Stop the drawing that is under way, and begin a new one."""
-    while drawings:
-        drawings.pop().cancel()
-    wanted = {name: knob.value for name, knob in knobs.items()}
-    drawings.append(asyncio.ensure_future(draw_live(screen, **wanted)))
+    """Draw with the knobs as they stand."""
+    draw_live(screen, **{name: knob.value for name, knob in knobs.items()})
 
 
 for name, knob in knobs.items():
@@ -1479,8 +1460,9 @@ pl.explore.settings(
     "Towards the right, with lower top-p, there is less and less ink.")
 
 # %% [markdown]
-# And {doc}`/book/live` goes one step further: there this very network, in
-# eight-bit weights, runs in your browser and finishes what you draw.
+# And [the live page](../book/live.md) goes one step further: there this very
+# network, in eight-bit weights, runs in your browser and finishes what you
+# draw.
 #
 # What the screen with a kernel shows is here: a 5 at eight moments, above from
 # nothing, below from the first ten rows of a real one, with temperature 0.95.
@@ -1497,21 +1479,20 @@ plt.show()
 
 # %% [markdown]
 # ## Exercises
-#
-# ```{exercise} Does attention know the order?
-# :label: gpt-order
+
+# %% [markdown]
+# ### Exercise 3.1: Does attention know the order?
 #
 # Take away the rows and columns: a place is told nothing but tokens. Shuffle
 # what the earlier places hold. Does the output of the *last* place change,
 # with one layer of attention? With two? Think first: what is a weighted mean
 # of shuffled values?
-# ```
-#
-# ```{solution-start} gpt-order
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 3.1
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 # NBVAL_CHECK_OUTPUT
 torch.manual_seed(0)
 layers = [SelfAttention(width=12, heads=3).double() for _ in range(2)]
@@ -1529,42 +1510,37 @@ for count in (1, 2):
 # its past as a bag. With two layers the mask gives the order away: each of the
 # earlier places has looked at what came before *it*. That is a faint hint,
 # though, and rows and columns are told in plain words.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} When is attention expensive?
-# :label: gpt-cost
+
+# %% [markdown]
+# ### Exercise 3.2: When is attention expensive?
 #
 # Count multiplications for one place in one block, for width $w$ and $T$
 # earlier places: `qkv`, `out` and the two linear layers on one side, scores
 # and means on the other. For which $T$ are they equal? Is our `gpt`, with
 # width 160 and 784 places, beyond it?
-# ```
-#
-# ```{solution} gpt-cost
-# :class: dropdown
-#
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 3.2
+
+# %% [markdown]
 # The linear layers need $3w^2 + w^2 + 4w^2 + 4w^2 = 12 w^2$ multiplications,
 # whatever $T$ is. The scores need $T w$ (all heads together), the means $T w$
 # again. They are equal at $T = 6w$: 960 places for width 160. So even for the
 # last pixel of a digit attention is less than half of the work. For a picture
 # with four times as many pixels a side it would be nearly all of it.
-# ```
-#
-# ```{exercise} Which temperature do the bits prefer?
-# :label: gpt-temperature
+
+# %% [markdown]
+# ### Exercise 3.3: Which temperature do the bits prefer?
 #
 # Divide the logits by a temperature and compute the bits of 16 validation
 # digits. Where is the minimum, and why there? What does it say about sampling
 # at 0.8?
-# ```
-#
-# ```{solution-start} gpt-temperature
-# :class: dropdown
-# ```
 
-# %% mystnb={"image": {"alt": "Bits a pixel of sixteen digits against the temperature from 0.6 to 1.6: a valley with its lowest point near temperature 1."}}
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 3.3
+
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "Bits a pixel of sixteen digits against the temperature from 0.6 to 1.6: a valley with its lowest point near temperature 1."}}
+# @title Solution { display-mode: "form" }
 images, labels = x_valid[sixty][::4], y_valid[sixty][::4]  # 16 digits
 tokens = model.tokenizer.encode(images).to(scale.device)
 with torch.no_grad():
@@ -1583,23 +1559,19 @@ assert 0.8 < temperatures[bits.index(min(bits))] < 1.3
 # could have learned: had another one been better, the logits would have been
 # scaled so. At 0.8 samples may look cleaner, and real digits cost more: it is
 # the guess of a model that is too sure of itself.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} One key for all heads
-# :label: gpt-multiquery
+
+# %% [markdown]
+# ### Exercise 3.4: One key for all heads
 #
 # How much memory does the cache take for 100 digits at once? In *multi-query*
 # attention all heads share one key and one value and differ only in their
 # queries. How much is left?
-# ```
-#
-# ```{solution-start} gpt-multiquery
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 3.4
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 labels = torch.zeros(100, dtype=torch.int64, device=scale.device)
 kv = model.prior.start(labels).kv  # (2, 100, heads, 784, c) for each layer
 for heads in (kv[0].shape[2], 1):
@@ -1609,11 +1581,10 @@ for heads in (kv[0].shape[2], 1):
 # %% [markdown]
 # A part as large as the number of heads. Drawing with large networks is
 # limited by reading this memory, not by arithmetic, so it is also faster
-# {cite}`shazeer2019`. What it costs in bits must be measured.
-#
-# ```{solution-end}
-# ```
-#
+# ([Shazeer, 2019](../book/bibliography.md#shazeer2019)). What it costs in bits
+# must be measured.
+
+# %% [markdown]
 # ## What to remember
 #
 # - A picture is a sentence of pixels. A label is a word that is read but never
@@ -1629,18 +1600,24 @@ for heads in (kv[0].shape[2], 1):
 #
 # Both guessers so far draw 784 tokens, one for each pixel. The next question
 # is not how to guess, but what to guess: what if a token were more than a
-# pixel? {doc}`04_symbols` tries it.
+# pixel? [chapter 4](04_symbols.ipynb) tries it.
 #
 # ## Further reading
 #
-# - {cite:t}`vaswani2017` introduced the transformer; {cite:t}`radford2019` the
-#   decoder with blocks that normalise first.
-# - {cite:t}`chen2020` trained GPTs on pixels, at a scale where nothing about
-#   pictures needs to be built in, and used what they had learned to recognise
-#   objects.
-# - {cite:t}`parmar2018` let each pixel attend to its neighbourhood only.
-# - {cite:t}`holtzman2020` show why the likeliest continuation is not a likely
-#   one, and propose top-p; top-k is from {cite:t}`fan2018`.
-# - {cite:t}`dao2022` compute exact attention without ever storing its table;
-#   {cite:t}`shazeer2019` counts what a cache costs, and lets heads share it.
-# - {cite:t}`jain2019` warn against reading attention as an explanation.
+# - [Vaswani et al. (2017)](../book/bibliography.md#vaswani2017) introduced the
+#   transformer; [Radford et al. (2019)](../book/bibliography.md#radford2019)
+#   the decoder with blocks that normalise first.
+# - [Chen et al. (2020)](../book/bibliography.md#chen2020) trained GPTs on
+#   pixels, at a scale where nothing about pictures needs to be built in, and
+#   used what they had learned to recognise objects.
+# - [Parmar et al. (2018)](../book/bibliography.md#parmar2018) let each pixel
+#   attend to its neighbourhood only.
+# - [Holtzman et al. (2020)](../book/bibliography.md#holtzman2020) show why the
+#   likeliest continuation is not a likely one, and propose top-p; top-k is
+#   from [Fan et al. (2018)](../book/bibliography.md#fan2018).
+# - [Dao et al. (2022)](../book/bibliography.md#dao2022) compute exact
+#   attention without ever storing its table;
+#   [Shazeer (2019)](../book/bibliography.md#shazeer2019) counts what a cache
+#   costs, and lets heads share it.
+# - [Jain and Wallace (2019)](../book/bibliography.md#jain2019) warn against
+#   reading attention as an explanation.

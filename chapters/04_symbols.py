@@ -1,27 +1,20 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Symbols: a picture as a text
-#
-# {doc}`Chapter 2 <02_pixelcnn>` and {doc}`chapter 3 <03_gpt>` drew a digit in
+
+# %% [markdown] tags=["remove-cell"]
+# *Takes a minute on one core of a laptop, 10 minutes on a Colab GPU. The same
+# [as a page](https://OWNER.github.io/pixel-by-pixel/chapters/04_symbols.html),
+# with sliders that need no kernel.*
+
+# %% [markdown]
+# [Chapter 2](02_pixelcnn.ipynb) and [chapter 3](03_gpt.ipynb) drew a digit in
 # 784 steps, one for each pixel. Most of the steps drew paper next to paper.
 # The guesser was not to blame: it was asked 784 times, so it answered 784
 # times.
 #
 # Nobody reads a book letter by letter either. So this chapter leaves the
 # guesser of chapter 3 as it is and changes the question: what if a
-# {term}`token` were more than a pixel?
+# [token](../book/glossary.md#token) were more than a pixel?
 #
 # Here a token is **six black-and-white pixels in a row**. There are
 # $2^6 = 64$ such strips, about as many as there are letters and digits on a
@@ -29,7 +22,8 @@
 # text, a data set becomes a text file, and everything that is known about
 # texts can be tried on pictures.
 
-# %%
+# %% cellView="form" jupyter={"source_hidden": true} tags=["hide-cell"]
+# @title Installation (in Colab) { display-mode: "form" }
 try:
     import pixellab as pl
 except ImportError:  # in Colab: install the package once
@@ -138,7 +132,6 @@ def unpack(numbers):
     return rearrange(255 * six, "n (h w) six -> n h (w six)",
                      h=30).to(torch.uint8)
 
-
 # %% [markdown]
 # The first two steps lose something. How much?
 
@@ -193,7 +186,6 @@ def as_numbers(line):
     """The way back: numbers (150,) and the class."""
     return torch.tensor([ord(c) - 58 for c in line[1:-1]]), int(line[0])
 
-
 # %% [markdown]
 # Which characters are they, and is our text that of the package?
 
@@ -219,8 +211,8 @@ pl.explore.symbols(tokenizer, tokens[0])
 # ### Somebody else's text
 #
 # Is this reading of the rules the only one? Here are the first three training
-# images of MNIST {cite}`lecun1998`, a 5, a 0 and a 4, as another program wrote
-# them:
+# images of MNIST ([LeCun et al., 1998](../book/bibliography.md#lecun1998)), a
+# 5, a 0 and a 4, as another program wrote them:
 
 # %%
 reference = [
@@ -308,7 +300,6 @@ def read_line(line):
         raise ValueError(f"position {len(RULES)} is beyond the end")
     return as_numbers(line)
 
-
 # %%
 sound = reference[0]
 for bad in (sound[:70] + "9" + sound[71:], sound[:100], sound[1:]):
@@ -352,42 +343,45 @@ for rank, symbol in enumerate(ranked[:12].tolist()):
     strip.set_title(chr(58 + symbol), family="monospace", fontsize=12)
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("symbols_paper", f"{100 * share[0]:.0f}")
-pl.glue("symbols_entropy", f"{entropy:.2f}")
-pl.glue("symbols_independent", f"{independent:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 rare = int((share < 1e-4).sum())
-pl.glue("symbols_rare", rare)
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Paper, {100 * share[0]:.0f} % of the text, is its blank. Then come strips
+with one run of ink. Strips with holes, such as ink, paper, ink, are rare: a
+pen seldom leaves two lines within six pixels. {rare} of the 64 make up less
+than a ten-thousandth each.
+
+That is already worth something. Raw, a digit is 900 pixels of one
+[bit](../book/glossary.md#bit). Suppose a model knows these shares and
+nothing else. With the [range coder](../book/glossary.md#range-coder) of
+[chapter 1](01_bits.ipynb), which need not spend whole bits, a symbol then
+costs its [entropy](../book/glossary.md#entropy), {entropy:.2f} bits on
+average. No code can do with less
+([Shannon, 1948](../book/bibliography.md#shannon1948)). A digit costs
+{independent:.0f} bits: 150 symbols, each guessed as if it stood alone.
+(MNIST, 30 x 30, rounded, as everything in this chapter.)
+""")
 
 # %% [markdown]
-# Paper, {glue:text}`symbols_paper` % of the text, is its blank. Then come
-# strips with one run of ink. Strips with holes, such as ink, paper, ink, are
-# rare: a pen seldom leaves two lines within six pixels.
-# {glue:text}`symbols_rare` of the 64 make up less than a ten-thousandth each.
-#
-# That is already worth something. Raw, a digit is 900 pixels of one
-# {term}`bit`. Suppose a model knows these shares and nothing else. With the
-# {term}`range coder` of {doc}`chapter 1 <01_bits>`, which need not spend whole
-# bits, a symbol then costs its {term}`entropy`, {glue:text}`symbols_entropy`
-# bits on average. No code can do with less {cite}`shannon1948`. A digit costs
-# {glue:text}`symbols_independent` bits: 150 symbols, each guessed as if it
-# stood alone. (MNIST, 30 x 30, rounded, as everything in this chapter.)
-#
 # ## Guessing the next symbol
 #
 # Symbols do not stand alone. How far can one guess the next symbol from those
 # before it, by nothing but counting? That is the oldest of language models:
 # Shannon drew English from it in 1948, and three years later let people guess
 # the next letter of a text to see how little news a letter is
-# {cite}`shannon1948,shannon1951`.
+# ([Shannon, 1948](../book/bibliography.md#shannon1948);
+# [Shannon, 1951](../book/bibliography.md#shannon1951)).
 #
-# The {term}`context` of order $n$ is the last $n$ symbols; counting what
-# follows it gives an **{term}`n-gram model <n-gram>`**. Chapter 1 counted in
-# tables with a cell for everything that could occur. With five symbols of
-# context these would be $64^6$ cells, about 69 thousand million. So we write
-# down only what did occur: a context is one whole number, its symbols the
-# digits of it, and a sorted list of the numbers with their counts is the
-# whole model.
+# The [context](../book/glossary.md#context) of order $n$ is the last $n$
+# symbols; counting what follows it gives an
+# **[n-gram model](../book/glossary.md#n-gram)**. Chapter 1 counted in tables
+# with a cell for everything that could occur. With five symbols of context
+# these would be $64^6$ cells, about 69 thousand million. So we write down only
+# what did occur: a context is one whole number, its symbols the digits of it,
+# and a sorted list of the numbers with their counts is the whole model.
 
 # %%
 BASE = 75  # 64 symbols, 10 classes, and the end
@@ -410,7 +404,6 @@ def context_numbers(tokens, labels, back, told):
         numbers.append(number)
     return numbers
 
-
 # %% [markdown]
 # Every line begins with its class, so the class stands where a context reaches
 # beyond the first symbol. It also tells the model that a digit has just begun.
@@ -432,9 +425,9 @@ for order, numbers in enumerate(context_numbers(
 #
 # Then counts say nothing, and the guess of the next shorter context must do.
 # And if it was seen twice? Then they say a little. Witten and Bell
-# {cite}`witten1991` mix the two with weights that the counts themselves give.
-# If a context $h$ was seen $n$ times and $k$ *different* symbols came after
-# it, then
+# ([Witten and Bell, 1991](../book/bibliography.md#witten1991)) mix the two
+# with weights that the counts themselves give. If a context $h$ was seen $n$
+# times and $k$ *different* symbols came after it, then
 #
 # $$
 # p(s \mid h) = \frac{c(h, s) + k \, p(s \mid \text{shorter } h)}{n + k}.
@@ -451,7 +444,6 @@ def look_up(keys, values, wanted):
     """values where wanted is among the sorted keys, else 0."""
     place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
     return np.where(keys[place] == wanted, values[place], 0)
-
 
 # %%
 class SymbolCounts:
@@ -478,7 +470,6 @@ class SymbolCounts:
             p = np.where(n > 0, (count + k * p) / np.maximum(n + k, 1), p)
             answers.append(p)
         return answers
-
 
 # %% [markdown]
 # Do the probabilities of the 64 symbols sum to 1, after any context of any
@@ -539,29 +530,28 @@ plt.show()
 for curve in curves.values():
     assert np.diff(curve).argmin() == 4 and by_heart[5] < curve[5]
 
-# %% tags=["remove-cell"]
-for order in (4, 5):
-    pl.glue(f"symbols_text{order}", f"{curves['told the class'][order]:.0f}")
-pl.glue("symbols_plain5", f"{curves['plain text'][5]:.0f}")
-pl.glue("symbols_by_heart", f"{by_heart[5]:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 heads = len(text_model.tables[5][2])
-pl.glue("symbols_heads", f"{heads:,}")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Four symbols bring a digit to {curves['told the class'][4]:.0f} bits. The
+fifth brings it to {curves['told the class'][5]:.0f}. What does order 5 see
+that order 4 does not? **Five symbols are one row.** The fifth symbol back is
+the one *straight above*. A model of texts, which knows nothing of pictures,
+gains most from the one symbol that is far away in the text and near in the
+picture. (The fourth is above to the right. It helps too, but less.)
+
+Being told the class helps while contexts are short, and no longer at order
+5, where the plain text needs {curves['plain text'][5]:.0f} bits. It makes
+ten tables of one: each has a tenth of the digits to learn from, and
+{heads:,} contexts share the counts. On its own training digits the same
+model claims {by_heart[5]:.0f} bits. That number is worth nothing: they were
+learned by heart.
+""")
 
 # %% [markdown]
-# Four symbols bring a digit to {glue:text}`symbols_text4` bits. The fifth
-# brings it to {glue:text}`symbols_text5`. What does order 5 see that order 4
-# does not? **Five symbols are one row.** The fifth symbol back is the one
-# *straight above*. A model of texts, which knows nothing of pictures, gains
-# most from the one symbol that is far away in the text and near in the
-# picture. (The fourth is above to the right. It helps too, but less.)
-#
-# Being told the class helps while contexts are short, and no longer at order
-# 5, where the plain text needs {glue:text}`symbols_plain5` bits. It makes ten
-# tables of one: each has a tenth of the digits to learn from, and
-# {glue:text}`symbols_heads` contexts share the counts. On its own training
-# digits the same model claims {glue:text}`symbols_by_heart` bits. That number
-# is worth nothing: they were learned by heart.
-#
 # ### Better neighbours
 #
 # If the symbol above is worth so much, why carry the three between? A context
@@ -615,23 +605,20 @@ plt.show()
 assert curves["picture"][1] < curves["told the class"][4]
 assert counted < min(curves["told the class"]) and counted < independent / 2
 
-# %% tags=["remove-cell"]
-pl.glue("symbols_above", f"{curves['picture'][1]:.0f}")
-pl.glue("symbols_counted", f"{counted:.1f}")
-pl.glue("symbols_best_order", best_order)
-pl.glue("symbols_untold", f"{min(curves['picture, not told']):.1f}")
-pl.glue("symbols_counted_last", f"{curves['picture'][-1]:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The symbol above, alone, is worth more than four symbols to the left:
+{curves['picture'][1]:.0f} bits. Best are {best_order} neighbours,
+{counted:.1f} bits a digit. With one more, too many contexts are new
+({curves['picture'][-1]:.1f}). Here being told the class still pays a little
+(without it {min(curves['picture, not told']):.1f}), and the networks below
+are told it too, so this is the number that they will have to beat. (How many
+neighbours was chosen on the digits that are scored. With six numbers to
+choose from, that flatters the counts by next to nothing.)
+""")
 
 # %% [markdown]
-# The symbol above, alone, is worth more than four symbols to the left:
-# {glue:text}`symbols_above` bits. Best are {glue:text}`symbols_best_order`
-# neighbours, {glue:text}`symbols_counted` bits a digit. With one more, too
-# many contexts are new ({glue:text}`symbols_counted_last`). Here being told
-# the class still pays a little (without it {glue:text}`symbols_untold`), and
-# the networks below are told it too, so this is the number that they will have
-# to beat. (How many neighbours was chosen on the digits that are scored. With
-# six numbers to choose from, that flatters the counts by next to nothing.)
-#
 # ## Writing under a rule
 #
 # A model that guesses can write. Ours know 64 symbols. A general model of
@@ -659,11 +646,11 @@ def constrain(logits, place):
     """Probabilities (N, 75) that are zero where nothing is allowed."""
     return logits.masked_fill(~allowed(place), -math.inf).softmax(dim=-1)
 
-
 # %% [markdown]
-# That is **{term}`constrained decoding`**: a {term}`logit` of $-\infty$ is a
-# probability of zero, and what has probability zero is never drawn. The
-# guesser need not agree. It is not asked.
+# That is **[constrained decoding](../book/glossary.md#constrained-decoding)**:
+# a [logit](../book/glossary.md#logit) of $-\infty$ is a probability of zero,
+# and what has probability zero is never drawn. The guesser need not agree. It
+# is not asked.
 
 # %%
 def write_lines(guess, count, seed=0, rule=True):
@@ -684,7 +671,6 @@ def is_picture(text):
         return True
     except ValueError:
         return False
-
 
 # %% [markdown]
 # Two guessers: one that knows nothing, with random logits, and an n-gram
@@ -715,7 +701,6 @@ def counted_guess(line):
     last = line_model.orders([k[:, -1:] for k in contexts], np.arange(75))
     return torch.from_numpy(np.log(last[-1]))
 
-
 # %% [markdown]
 # Two hundred texts from each, with the rule and without: how many are
 # pictures?
@@ -732,27 +717,25 @@ print("\n".join(report))
 assert valid_share["random", True] == valid_share["counted", True] == 200
 assert valid_share["counted", False] < 100 > valid_share["random", False]
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 lengths = sorted(len(text) for text in texts["counted", False])
-pl.glue("symbols_free", valid_share["counted", False])
-pl.glue("symbols_free_random", valid_share["random", False])
-pl.glue("symbols_free_shortest", lengths[0])
-pl.glue("symbols_free_median", lengths[100])
 wrong = sum(character in "0123456789" for text in texts["counted", False]
             for character in text[1:])
-pl.glue("symbols_free_wrong", wrong)
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+With the rule all are, even from random logits. Without it
+{valid_share['counted', False]} of 200 from the counts, and
+{valid_share['random', False]} from random logits. The counts know well which
+character follows which: in the 200 texts {wrong} digits stand where a symbol
+should. What they do not know is *when to stop*. The text must end after 150
+symbols, not one sooner or later, and a memory of five cannot count rows of
+paper: the shortest text has {lengths[0]} characters, half of them have at
+most {lengths[100]}.
+""")
 
 # %% [markdown]
-# With the rule all are, even from random logits. Without it
-# {glue:text}`symbols_free` of 200 from the counts, and
-# {glue:text}`symbols_free_random` from random logits. The counts know well
-# which character follows which: in the 200 texts
-# {glue:text}`symbols_free_wrong` digits stand where a symbol should. What they
-# do not know is *when to stop*. The text must end after 150 symbols, not one
-# sooner or later, and a memory of five cannot count rows of paper: the
-# shortest text has {glue:text}`symbols_free_shortest` characters, half of them
-# have at most {glue:text}`symbols_free_median`.
-#
 # Valid is not the same as good, though. What do the pictures look like?
 
 # %% mystnb={"image": {"alt": "Three rows of ten black-and-white pictures. From random logits: noise. From counts over the text: strokes that drift and break, some like parts of digits. From counts over picture neighbours: smooth strokes and loops, hardly any of them the whole digit that was asked for."}}
@@ -851,23 +834,17 @@ pl.figures.grid(torch.cat(sheets), columns=10,
                 titles=list("0123456789"))
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("symbols_live_count", f"{count:,}")
-pl.glue("symbols_live_seconds", f"{seconds:.0f}")
-pl.glue("symbols_live_bits", f"{live_bits:.1f}")
-pl.glue("symbols_live_parameters",
-        f"{sum(part.numel() for part in net.parameters()):,}")
-pl.glue("symbols_train_count", f"{len(tokens_train):,}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{sum(part.numel() for part in net.parameters()):,} parameters, {count:,}
+digits, {seconds:.0f} seconds: a validation digit costs {live_bits:.1f} bits.
+The counts needed {counted:.1f}, after {len(tokens_train):,} digits. A table
+learns about each context by itself. A network learns that contexts are
+alike, and it is told the row and the column, so that it knows when to begin.
+""")
 
 # %% [markdown]
-# {glue:text}`symbols_live_parameters` parameters,
-# {glue:text}`symbols_live_count` digits, {glue:text}`symbols_live_seconds`
-# seconds: a validation digit costs {glue:text}`symbols_live_bits` bits. The
-# counts needed {glue:text}`symbols_counted`, after
-# {glue:text}`symbols_train_count` digits. A table learns about each context by
-# itself. A network learns that contexts are alike, and it is told the row and
-# the column, so that it knows when to begin.
-#
 # ### Two faults to avoid
 #
 # What would one try first? Say 8 layers with 8 heads, 256 wide, for 152
@@ -885,12 +862,17 @@ pl.glue("symbols_train_count", f"{len(tokens_train):,}")
 # cannot be learned what belongs at the top. For a book there is no better way.
 # Digits have beginnings: every line that our networks read begins at its
 # class.
-#
-# **A loss on digits that were trained on.** We saw what that is worth: the
-# counts of order 5 claimed {glue:text}`symbols_by_heart` bits on their own
-# digits and needed {glue:text}`symbols_text5` for others. No network was
-# trained on the validation digits; they only choose the epoch that is kept.
-#
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+**A loss on digits that were trained on.** We saw what that is worth: the
+counts of order 5 claimed {by_heart[5]:.0f} bits on their own digits and
+needed {curves['told the class'][5]:.0f} for others. No network was trained
+on the validation digits; they only choose the epoch that is kept.
+""")
+
+# %% [markdown]
 # ## The shipped network
 #
 # What does the file say about itself?
@@ -928,27 +910,19 @@ difference = (costs.sum(dim=1) / stored - 1).abs().max().item()
 print(f"largest difference: {100 * difference:.3f} %")
 assert difference < 0.005
 
-# %% tags=["remove-cell"]
-pl.glue("symbols_parameters", f"{parameters:,}")
-pl.glue("symbols_reference", f"{reference_size / 1e6:.1f}")
-pl.glue("symbols_valid", f"{valid_bits:.1f}")
-pl.glue("symbols_test", f"{150 * about['test_bits_per_token']:.1f}"
-        if "test_bits_per_token" in about else "not measured")
-pl.glue("symbols_width", made["width"])
-pl.glue("symbols_layers", made["layers"])
-pl.glue("symbols_window", made["window"])
-pl.glue("symbols_minutes", f"{minutes:.0f}")
-
-# %% [markdown]
-# {glue:text}`symbols_layers` layers of width {glue:text}`symbols_width`,
-# {glue:text}`symbols_parameters` parameters, fewer than the
-# {glue:text}`symbols_reference` million of the usual recipe, and
-# {glue:text}`symbols_minutes` minutes of training. Where a plain GPT is told
-# the previous token alone, each place is told its neighbours within
-# {glue:text}`symbols_window` rows and columns; chapter 3 has shown what that
-# is worth to a network that has little time. A digit costs
-# {glue:text}`symbols_valid` bits on validation and {glue:text}`symbols_test`
-# on test digits. Where in the picture are they?
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+on_test = (f"{150 * about['test_bits_per_token']:.1f}"
+           if "test_bits_per_token" in about else "not measured")
+pl.say(rf"""
+{made['layers']} layers of width {made['width']}, {parameters:,} parameters,
+fewer than the {reference_size / 1e6:.1f} million of the usual recipe, and
+{minutes:.0f} minutes of training. Where a plain GPT is told the previous
+token alone, each place is told its neighbours within {made['window']} rows
+and columns; chapter 3 has shown what that is worth to a network that has
+little time. A digit costs {valid_bits:.1f} bits on validation and
+{on_test} on test digits. Where in the picture are they?
+""")
 
 # %% mystnb={"image": {"alt": "Above: a map of 30 rows and 5 columns with the mean bits of each symbol: dark at the border, brightest in the middle column, about from row 5 to row 22. Below: horizontal bars of bits a digit: raw pixels by far the longest, then independent symbols, counts, and the network shortest."}}
 some = slice(0, len(x_valid), 8)  # 250 digits
@@ -982,7 +956,7 @@ assert valid_bits < counted < independent < 900
 # guess? To see that, one and the same coder must be run on both. It counts:
 # for each pixel, how often was it white after the same values of the 14 pixels
 # before it? It is not told the class. (The *static* binarisation of
-# {ref}`binarisations` has no labels, and its pixels are drawn by lot: a third
+# [the notation](../book/notation.md) has no labels, and its pixels are drawn by lot: a third
 # kind of picture, with no place in this comparison.)
 
 # %%
@@ -1008,7 +982,6 @@ def bits_by_counting(train, valid):
     likely = torch.where(valid == 1, likely, 1 - likely)
     return -likely.log2().sum(dim=(1, 2)).mean().item()
 
-
 # %%
 few = slice(0, scale.pick(quick=6_000, colab=58_000, release=58_000))
 pixel_bits = {
@@ -1021,28 +994,28 @@ for name, bits in pixel_bits.items():
     print(f"{name}: {bits:.1f} bits a digit")
 assert valid_bits < pixel_bits["rounded"] < 1.1 * counted
 
-# %% tags=["remove-cell"]
-for name, bits in pixel_bits.items():
-    pl.glue(f"symbols_{name}", f"{bits:.1f}")
-pl.glue("symbols_pixel_count", f"{len(tokens_train[few]):,}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 change = 100 * (pixel_bits["rounded"] / pixel_bits["thresholded"] - 1)
-pl.glue("symbols_change", f"{abs(change):.0f} % "
-        + ("fewer" if change < 0 else "more"))
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+direction = "fewer" if change < 0 else "more"
+pl.say(rf"""
+| bits a digit (validation, MNIST) | 28 x 28, thresholded | 30 x 30, rounded |
+|---|---|---|
+| 14 pixels, counted in {len(tokens_train[few]):,} digits, class not told | {pixel_bits['thresholded']:.1f} | {pixel_bits['rounded']:.1f} |
+| {best_order} symbols, counted in {len(tokens_train):,} digits, class told | | {counted:.1f} |
+| the network, class told | | {valid_bits:.1f} |
+
+The same coder needs {abs(change):.0f} % {direction} bits for the resized and
+rounded picture: that much the change of picture does by itself. The rest of
+the way down the right column is guessing, from more digits and with the
+class told. Numbers of different columns must not be compared, and that holds
+all the more for the grey digits of chapters 2 and 3: most of the difference
+to those is the grey that is not there.
+""")
 
 # %% [markdown]
-# | bits a digit (validation, MNIST) | 28 x 28, thresholded | 30 x 30, rounded |
-# |---|---|---|
-# | 14 pixels, counted in {glue:text}`symbols_pixel_count` digits, class not told | {glue:text}`symbols_thresholded` | {glue:text}`symbols_rounded` |
-# | {glue:text}`symbols_best_order` symbols, counted in {glue:text}`symbols_train_count` digits, class told | | {glue:text}`symbols_counted` |
-# | the network, class told | | {glue:text}`symbols_valid` |
-#
-# The same coder needs {glue:text}`symbols_change` bits for the resized and
-# rounded picture: that much the change of picture does by itself. The rest of
-# the way down the right column is guessing, from more digits and with the
-# class told. Numbers of different columns must not be compared, and that holds
-# all the more for the grey digits of chapters 2 and 3: most of the difference
-# to those is the grey that is not there.
-#
 # ## Drawing
 #
 # 150 steps instead of 784: how long do 32 digits take, and how long does the
@@ -1064,7 +1037,8 @@ print(f"symbols: {text_seconds:.1f} s for 32 digits")
 print(f"gpt: {pixel_seconds:.1f} s")
 
 # %% [markdown]
-# And what does {term}`temperature` do here? Twenty digits at each of three:
+# And what does [temperature](../book/glossary.md#temperature) do here? Twenty
+# digits at each of three:
 
 # %% mystnb={"image": {"alt": "Six rows of ten black-and-white samples for the classes 0 to 9, two rows for each of three temperatures. At 0.8 the strokes are smooth and most can be read, but the 5s are little more than a dash; at 1.0 a few shapes are odd; at 1.2 some strokes break up into ragged pieces and specks."}}
 by_heat = [model.sample(labels=labels[:20], temperature=heat)
@@ -1073,17 +1047,16 @@ pl.figures.grid(torch.cat(by_heat), columns=10, titles=list("0123456789"),
                 row_titles=["0.8 "] * 2 + ["1.0 "] * 2 + ["1.2 "] * 2)
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("symbols_seconds", f"{text_seconds:.1f}")
-pl.glue("symbols_gpt_seconds", f"{pixel_seconds:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+32 digits take {text_seconds:.1f} seconds on the machine that made this page,
+and the GPT of chapter 3 takes {pixel_seconds:.1f}. There are fewer steps,
+and each has fewer places to look back at. It is not a free gain: these
+digits have two levels. `make bench` has the full comparison.
+""")
 
 # %% [markdown]
-# 32 digits take {glue:text}`symbols_seconds` seconds on the machine that made
-# this page, and the GPT of chapter 3 takes {glue:text}`symbols_gpt_seconds`.
-# There are fewer steps, and each has fewer places to look back at. It is not a
-# free gain: these digits have two levels. `make bench` has the full
-# comparison.
-#
 # The row labels are temperatures. A low one takes away specks and ragged
 # edges. It does not mend a shape that began wrong. We take 0.8 from here on,
 # and shall ask later whether it was wise.
@@ -1118,15 +1091,18 @@ plt.show()
 # says which are the best? A third network, the **reranker**: a small
 # convolutional network that learned to read the training digits. It says how
 # sure it is that a picture shows the class that was asked for, and the surest
-# are kept. That is {term}`reranking`. VQ-VAE-2 rejected samples in this way to
-# trade diversity for quality {cite}`razavi2019`. The pictures of the first
-# DALL-E, the best of 512, were chosen by a network that compares a picture
-# with a text {cite}`ramesh2021`.
+# are kept. That is [reranking](../book/glossary.md#reranking). VQ-VAE-2
+# rejected samples in this way to trade diversity for quality
+# ([Razavi et al., 2019](../book/bibliography.md#razavi2019)). The pictures of
+# the first DALL-E, the best of 512, were chosen by a network that compares a
+# picture with a text
+# ([Ramesh et al., 2021](../book/bibliography.md#ramesh2021)).
 #
 # By hand, for the class 3: a pool of 64, a score for each, the best 8. The
-# score is the {term}`softmax` of the reranker's logits. They are divided by
-# 0.8, a convention that hardly changes the choice, and in double precision,
-# because in single precision many scores would be exactly equal.
+# score is the [softmax](../book/glossary.md#softmax) of the reranker's logits.
+# They are divided by 0.8, a convention that hardly changes the choice, and in
+# double precision, because in single precision many scores would be exactly
+# equal.
 
 # %%
 def pool_of(label, drawn=64, seed=0):
@@ -1198,10 +1174,10 @@ plt.show()
 # ### Who may grade?
 #
 # Are the chosen digits better? One cannot ask the reranker: it chose what it
-# likes, so it likes what it chose. The **{term}`judge`** of chapter 3 is
-# another network that learned from other digits, and nothing was ever chosen
-# by it. We ask both, about the pools and about what was kept. How well do they
-# read real digits, written as symbols?
+# likes, so it likes what it chose. The **[judge](../book/glossary.md#judge)**
+# of chapter 3 is another network that learned from other digits, and nothing
+# was ever chosen by it. We ask both, about the pools and about what was kept.
+# How well do they read real digits, written as symbols?
 
 # %%
 judge = pl.classify.load("judge")
@@ -1221,27 +1197,29 @@ for name, reader, logits in (("judge", judge, verdict),
 for name, shares in agreement.items():
     print(name, {key: f"{share:.1f} %" for key, share in shares.items()})
 
-# %% tags=["remove-cell"]
-for name, shares in agreement.items():
-    for key, value in shares.items():
-        pl.glue(f"symbols_{name}_{key.replace(' ', '_')}",
-                f"{value:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 misread = round(80 * (1 - agreement["judge"]["kept"] / 100))
-pl.glue("symbols_kept_misread", misread or "none")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+rows = "\n".join(f"| {name} | " + " | ".join(
+    f"{shares[key]:.1f}" for key in ("real digits", "all drawn", "kept"))
+    + " |" for name, shares in agreement.items())
+pl.say(rf"""
+| read as asked, in % | real digits, as symbols | all 640 drawn | the 80 kept |
+|---|---|---|---|
+{rows}
+""")
 
 # %% [markdown]
-# | read as asked, in % | real digits, as symbols | all 640 drawn | the 80 kept |
-# |---|---|---|---|
-# | judge | {glue:text}`symbols_judge_real_digits` | {glue:text}`symbols_judge_all_drawn` | {glue:text}`symbols_judge_kept` |
-# | reranker | {glue:text}`symbols_reranker_real_digits` | {glue:text}`symbols_reranker_all_drawn` | {glue:text}`symbols_reranker_kept` |
-#
 # The judge reads more of the kept digits as asked than of all that were drawn,
 # and it may be believed. (Of eighty, one digit is more than a per cent: no
 # mistake in eighty is not the same as none.) The second row is what the
 # reranker says of its own choice. Where a class is drawn well, the two rows
 # differ little. The row must not be quoted all the same: keep what one network
 # likes, out of more and more draws, and in the end you keep what fools it
-# {cite}`gao2023`. Then its own row still shows nothing.
+# ([Gao et al., 2023](../book/bibliography.md#gao2023)). Then its own row still
+# shows nothing.
 #
 # The judge can also say whether the temperature 0.8 was wise. How many does it
 # read as asked at other temperatures?
@@ -1256,21 +1234,20 @@ for heat in (1.0, 1.2):
 print({heat: f"{share:.1f} %" for heat, share in read_share.items()})
 assert np.ptp(list(read_share.values())) < 8  # hardly a difference
 
-# %% tags=["remove-cell"]
-pl.glue("symbols_heat_draws", len(more))
-for heat, value in read_share.items():
-    pl.glue(f"symbols_heat_{10 * heat:.0f}", f"{value:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 right = read_share[1.0] / 100
-pl.glue("symbols_heat_chance",
-        f"{200 * (right * (1 - right) / len(more)) ** 0.5:.1f}")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{read_share[0.8]:.1f} % at 0.8, {read_share[1.0]:.1f} % at 1.0 and
+{read_share[1.2]:.1f} % at 1.2. With {len(more)} draws, up to
+{200 * (right * (1 - right) / len(more)) ** 0.5:.1f} points more or less are
+chance. So the judge hardly prefers any of the three: 0.8 buys smoother
+strokes, not more digits that can be read.
+""")
 
 # %% [markdown]
-# {glue:text}`symbols_heat_8` % at 0.8, {glue:text}`symbols_heat_10` % at 1.0
-# and {glue:text}`symbols_heat_12` % at 1.2. With
-# {glue:text}`symbols_heat_draws` draws, up to {glue:text}`symbols_heat_chance`
-# points more or less are chance. So the judge hardly prefers any of the three:
-# 0.8 buys smoother strokes, not more digits that can be read.
-#
 # ### What it costs
 #
 # Eight times the draws, first of all. And something that no table of right and
@@ -1307,18 +1284,17 @@ axis.set(xlabel="distance to the nearest of the eight",
 axis.invert_yaxis()
 plt.show()
 
-# %% tags=["remove-cell"]
-for name, value in means.items():
-    pl.glue(f"symbols_spread_{name.replace(' ', '_')}", f"{value:.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Real digits are {means['real']:.2f} apart, samples as they come
+{means['as drawn']:.2f}, the kept ones {means['kept']:.2f}.
+Choosing has its own taste, and what it likes is the typical: clean,
+complete, unlike any other class. A hasty digit that a person can still read
+ranks behind a neat one. So much can be said for it, and no more:
+""")
 
 # %% [markdown]
-# Real digits are {glue:text}`symbols_spread_real` apart, samples as they come
-# {glue:text}`symbols_spread_as_drawn`, the kept ones
-# {glue:text}`symbols_spread_kept`. Choosing has its own taste, and what it
-# likes is the typical: clean, complete, unlike any other class. A hasty digit
-# that a person can still read ranks behind a neat one. So much can be said for
-# it, and no more:
-#
 # - It removes failures, as long as enough of the pool is good.
 # - It adds nothing. A shape that the network never draws is in no pool.
 # - What is left is no longer a fair draw from the model whose bits we
@@ -1330,10 +1306,13 @@ for name, value in means.items():
 # it was. At one end it is sure that it sees another digit, at the other it can
 # hardly decide. Above each picture stands what was asked for, and what was
 # read.
-#
-# And of the eighty that were kept? The judge misreads
-# {glue:text}`symbols_kept_misread` of them; the third row shows those that
-# convince it least.
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+And of the eighty that were kept? The judge misreads {misread or 'none'} of
+them; the third row shows those that convince it least.
+""")
 
 # %% mystnb={"image": {"alt": "Three rows of samples with the digit asked for and the digit read. First row: clear digits of another class, mostly 1s and 7s in place of 2s, 4s and 8s. Second row: shapes with filled loops, or half one digit and half another. Third row: kept samples that convince the judge least; they can be read."}}
 confidence, read = verdict.softmax(dim=2).max(dim=2)  # (10, 64)
@@ -1372,8 +1351,8 @@ plt.show()
 # the front.
 
 # %%
-import asyncio
 import io
+import time
 
 
 def png_of(pictures, columns=8):
@@ -1384,16 +1363,14 @@ def png_of(pictures, columns=8):
     return file.getvalue()
 
 
-async def choose_live(screen, digit, drawn, kept, **settings):
+def choose_live(screen, digit, drawn, kept, **settings):
     """Draw a pool on the screen, then show the kept ones alone."""
     for tokens in model.stream(labels=[digit] * drawn, **settings):
         if tokens.shape[1] % 5 == 0:  # another row is complete
             screen.value = png_of(pl.figures.partial(model, tokens))
-            await asyncio.sleep(0.01)  # the knobs are heard
-    await asyncio.sleep(0.5)  # time to look at the pool
+    time.sleep(0.5)  # time to look at the pool
     best, _ = model.rerank(unpack(tokens), digit, min(kept, drawn))
     screen.value = png_of(best)
-
 
 # %% [markdown]
 # Six knobs and a screen:
@@ -1401,7 +1378,7 @@ async def choose_live(screen, digit, drawn, kept, **settings):
 # %% tags=["remove-output"]
 import ipywidgets as widgets
 
-screen, tasks = widgets.Image(format="png"), []
+screen = widgets.Image(format="png")
 knobs = {
     "digit": widgets.IntSlider(3, min=0, max=9),
     "temperature": widgets.FloatSlider(0.8, min=0, max=2, step=0.05),
@@ -1412,11 +1389,8 @@ knobs = {
 
 
 def choose_again(change=None):
-    """Stop the pool that is being drawn, and begin a new one."""
-    while tasks:
-        tasks.pop().cancel()
-    wanted = {name: knob.value for name, knob in knobs.items()}
-    tasks.append(asyncio.ensure_future(choose_live(screen, **wanted)))
+    """Draw a pool with the knobs as they stand, and choose."""
+    choose_live(screen, **{name: knob.value for name, knob in knobs.items()})
 
 
 for name, knob in knobs.items():
@@ -1458,22 +1432,21 @@ plt.show()
 # choose from, and choosing cannot put it back.
 #
 # ## Exercises
+
+# %% [markdown]
+# ### Exercise 4.1: Other ways to pack six pixels
 #
-# ```{exercise} Other ways to pack six pixels
-# :label: symbols-packing
-#
-# Six pixels need not lie in a row. Pack blocks of 2 x 3 (rows x columns), of
-# 3 x 2, or columns of 6 x 1 instead. How many bits does a digit cost if the
+# Six pixels need not lie in a row. Pack blocks of 2 x 3 (rows x columns), of 3
+# x 2, or columns of 6 x 1 instead. How many bits does a digit cost if the
 # symbols are independent, and if each is guessed from the symbol above it, or
 # from the one to its left? Think first: which shape hides most of what pixels
 # know of each other *inside* the symbol?
-# ```
-#
-# ```{solution-start} symbols-packing
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 4.1
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 white = unpack(tokens_train[:10_000]) // 255
 white_valid, report = unpack(tokens_valid) // 255, []
 for height, width in ((1, 6), (2, 3), (3, 2), (6, 1)):
@@ -1496,23 +1469,19 @@ print("\n".join(report))
 # strips do best, if it is the one on their long side: it shows six pixels that
 # touch the six to be guessed. A cut that is poor by itself can be the better
 # one for a good guesser.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Choosing without a reader
-# :label: symbols-likely
+
+# %% [markdown]
+# ### Exercise 4.2: Choosing without a reader
 #
 # The network itself says how likely a digit is: `model.bits`. Keep the eight
-# of a pool that cost the fewest bits. Are these the best digits? What do
-# they avoid?
-# ```
-#
-# ```{solution-start} symbols-likely
-# :class: dropdown
-# ```
+# of a pool that cost the fewest bits. Are these the best digits? What do they
+# avoid?
 
-# %% mystnb={"image": {"alt": "Two rows of eight samples of an 8. Above, those with the fewest bits: narrow and smooth, the first ones without a hole, like a 1. Below, those that the reranker likes best: wider, nearly all with two clear holes."}}
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 4.2
+
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "Two rows of eight samples of an 8. Above, those with the fewest bits: narrow and smooth, the first ones without a hole, like a 1. Below, those that the reranker likes best: wider, nearly all with two clear holes."}}
+# @title Solution { display-mode: "form" }
 def edges(pictures):
     """Neighbouring pixels of two colours, the mean of some pictures."""
     white = (pictures > 0).long()
@@ -1533,23 +1502,19 @@ assert edges(cheap) < edges(eights)
 # Cheap digits have few edges: smooth, narrow, or filled without a hole. Every
 # edge costs bits. "Likely" and "good" are different things. A likely digit is
 # one without surprises, and the likeliest picture of all says little.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} How much choice is enough?
-# :label: symbols-enough
+
+# %% [markdown]
+# ### Exercise 4.3: How much choice is enough?
 #
 # Keep eight of 8, 16, 32 and 64, of all ten classes. How do the judge's
 # agreement and the distance to the nearest change? Is there a number from
 # which on you only lose?
-# ```
-#
-# ```{solution-start} symbols-enough
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 4.3
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 right = verdict.argmax(dim=2) == asked
 for drawn in (8, 16, 32, 64):
     first = scores[:, :drawn].argsort(dim=1, descending=True,
@@ -1563,23 +1528,19 @@ for drawn in (8, 16, 32, 64):
 # The failures are gone soon: two draws for each one that is kept do most of
 # the work. After that the judge has little left to praise, and the
 # kept ones go on becoming more alike.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Draw by typing
-# :label: symbols-typing
+
+# %% [markdown]
+# ### Exercise 4.4: Draw by typing
 #
 # Type a picture: 30 lines of five characters. `:` is paper, `y` ink. What
 # would a T look like? How many bits does the network charge for it, without a
 # class, and how many for digits? And which digit does the reranker see?
-# ```
-#
-# ```{solution-start} symbols-typing
-# :class: dropdown
-# ```
 
-# %% mystnb={"image": {"alt": "Left: a capital letter T in blocks, white on black. Right: its bits symbol by symbol, high where the bar begins and ends, and highest where the stem stops."}}
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 4.4
+
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "Left: a capital letter T in blocks, white on black. Right: its bits symbol by symbol, high where the bar begins and ends, and highest where the stem stops."}}
+# @title Solution { display-mode: "form" }
 typed = 6 * ":::::" + 4 * ":yyy:" + 14 * "::y::" + 6 * ":::::"
 letter, _ = as_numbers("0" + typed + ")")  # (150,); the class is not used
 picture = unpack(letter[None])
@@ -1600,10 +1561,8 @@ plt.show()
 # where it ends on both sides at once, and where the stem stops: no pen makes
 # such corners. And the reader says a digit, since it knows nothing else. A
 # score is a choice among ten, not a test for being a digit at all.
-#
-# ```{solution-end}
-# ```
-#
+
+# %% [markdown]
 # ## What to remember
 #
 # - A token may be more than a pixel. With six pixels a token there are 150
@@ -1620,18 +1579,23 @@ plt.show()
 # The 64 symbols were our decision. Most of them hardly ever occur, and none
 # can say grey. Six pixels in a row is not what pen strokes are made of. What
 # if the vocabulary itself were learned from pictures? That is the next
-# question: {doc}`05_patches`.
+# question: [chapter 5](05_patches.ipynb).
 #
 # ## Further reading
 #
-# - {cite:t}`shannon1948` draws English letter by letter and word by word;
-#   {cite:t}`shannon1951` measures what a reader knows of the next letter.
-# - {cite:t}`witten1991` on what to expect from a context never seen;
-#   {cite:t}`chen1999` compare the ways of mixing long and short contexts.
-# - {cite:t}`willard2023` keep a language model inside a grammar, by masks that
-#   are computed beforehand.
-# - {cite:t}`razavi2019` let a classifier reject samples, and so trade
-#   diversity for quality; {cite:t}`ramesh2021` choose among 512 pictures for a
-#   text.
-# - {cite:t}`gao2023` measure how far one can follow a scorer before its praise
-#   and the truth part.
+# - [Shannon (1948)](../book/bibliography.md#shannon1948) draws English letter
+#   by letter and word by word;
+#   [Shannon (1951)](../book/bibliography.md#shannon1951) measures what a
+#   reader knows of the next letter.
+# - [Witten and Bell (1991)](../book/bibliography.md#witten1991) on what to
+#   expect from a context never seen;
+#   [Chen and Goodman (1999)](../book/bibliography.md#chen1999) compare the
+#   ways of mixing long and short contexts.
+# - [Willard and Louf (2023)](../book/bibliography.md#willard2023) keep a
+#   language model inside a grammar, by masks that are computed beforehand.
+# - [Razavi et al. (2019)](../book/bibliography.md#razavi2019) let a classifier
+#   reject samples, and so trade diversity for quality;
+#   [Ramesh et al. (2021)](../book/bibliography.md#ramesh2021) choose among 512
+#   pictures for a text.
+# - [Gao et al. (2023)](../book/bibliography.md#gao2023) measure how far one
+#   can follow a scorer before its praise and the truth part.

@@ -1,37 +1,31 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # Patches: a vocabulary that is learned
-#
-# {doc}`Chapter 2 <02_pixelcnn>` and {doc}`chapter 3 <03_gpt>` read 784 pixels,
-# one at a time. {doc}`Chapter 4 <04_symbols>` read 150 symbols, and we had
+
+# %% [markdown] tags=["remove-cell"]
+# *Takes a minute on one core of a laptop, 4 minutes on a Colab GPU. The same
+# [as a page](https://OWNER.github.io/pixel-by-pixel/chapters/05_patches.html),
+# with sliders that need no kernel.*
+
+# %% [markdown]
+# [Chapter 2](02_pixelcnn.ipynb) and [chapter 3](03_gpt.ipynb) read 784 pixels,
+# one at a time. [Chapter 4](04_symbols.ipynb) read 150 symbols, and we had
 # decided what a symbol is: six pixels in a row, each black or white. Most of
 # the 64 symbols hardly ever occur, and none can say grey.
 #
 # So let the pictures decide. Cut them into small squares,
-# **{term}`patches <patch>`** of 4 x 4 pixels, and look for a short list of
-# patches from which all digits can be put together. That list is a
-# {term}`codebook`. A digit then is 49 entries of it, and the {term}`token` is
-# the number of the entry: where chapter 3 took 784 steps, there are 49 to
-# take.
+# **[patches](../book/glossary.md#patch)** of 4 x 4 pixels, and look for a
+# short list of patches from which all digits can be put together. That list is
+# a [codebook](../book/glossary.md#codebook). A digit then is 49 entries of it,
+# and the [token](../book/glossary.md#token) is the number of the entry: where
+# chapter 3 took 784 steps, there are 49 to take.
 #
 # Something is lost on the way, since no list is long enough for every patch:
-# this tokenizer is {term}`lossy`.
-# Two questions go through this chapter: how is such a list learned, and what
-# do we pay for, bits or errors?
+# this tokenizer is [lossy](../book/glossary.md#lossy). Two questions go
+# through this chapter: how is such a list learned, and what do we pay for,
+# bits or errors?
 
-# %%
+# %% cellView="form" jupyter={"source_hidden": true} tags=["hide-cell"]
+# @title Installation (in Colab) { display-mode: "form" }
 try:
     import pixellab as pl
 except ImportError:  # in Colab: install the package once
@@ -78,7 +72,6 @@ def cut(images, size=4):
     """Digits (N, 28, 28) -> patches (N, T, size * size)."""
     return rearrange(images, "n (r p) (c q) -> n (r c) (p q)",
                      p=size, q=size)
-
 
 # %% mystnb={"image": {"alt": "Left: a handwritten 2 of 28 by 28 grey pixels under a grid of 7 by 7 squares. Right: its 49 patches of 4 by 4 pixels, pulled apart. More than half of them are black all over, the others show short pieces of a stroke: straight edges, corners, ends."}}
 example = 450
@@ -139,21 +132,17 @@ every_piece, every_count = patches.distinct(
 print(f"{every_count.sum():,} patches, {len(every_piece):,} different, "
       f"counted in {time.perf_counter() - started:.1f} s")
 
-# %% tags=["remove-cell"]
-pl.glue("patches_few", f"{len(all_pieces):,}")
-pl.glue("patches_few_different", f"{len(different):,}")
-pl.glue("patches_blank", f"{100 * blank:.0f}")
-pl.glue("patches_once", f"{100 * once:.0f}")
-pl.glue("patches_all_different", f"{len(every_piece):,}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{100 * blank:.0f} % of all patches are blank: one entry will do for them. The
+others hardly repeat. Of {len(all_pieces):,} patches {len(different):,} are
+different, and {100 * once:.0f} % of these occur once and never again. With
+all digits there are {len(every_piece):,} different ones. A list of all
+patches is no vocabulary: a new digit would bring new ones.
+""")
 
 # %% [markdown]
-# {glue:text}`patches_blank` % of all patches are blank: one entry will do for
-# them. The others hardly repeat. Of {glue:text}`patches_few` patches
-# {glue:text}`patches_few_different` are different, and
-# {glue:text}`patches_once` % of these occur once and never again. With all
-# digits there are {glue:text}`patches_all_different` different ones. A list of
-# all patches is no vocabulary: a new digit would bring new ones.
-#
 # But a patch that differs from another by a shade of grey need not have an
 # entry of its own. So: which 64 patches stand for all the others, with as
 # little error as possible?
@@ -174,8 +163,9 @@ pl.glue("patches_all_different", f"{len(every_piece):,}")
 #   distances.
 #
 # Do the one, then the other, and again. Lloyd wrote this down in 1957 and
-# published it in 1982 {cite}`lloyd1982`; MacQueen gave it the name that stuck,
-# {term}`k-means` {cite}`macqueen1967`.
+# published it in 1982 ([Lloyd, 1982](../book/bibliography.md#lloyd1982));
+# MacQueen gave it the name that stuck, [k-means](../book/glossary.md#k-means)
+# ([MacQueen, 1967](../book/bibliography.md#macqueen1967)).
 #
 # For the nearest we need no square root and not even the whole distance.
 # Since $|x - c|^2 = |x|^2 - 2\,x \cdot c + |c|^2$, and $|x|^2$ is the same for
@@ -200,7 +190,6 @@ def average(points, weights, codes, centres):
     total = torch.zeros(len(centres), 1).double().index_add(0, codes, weights)
     sums = torch.zeros_like(centres).index_add(0, codes, weights * points)
     return torch.where(total > 0, sums / total.clamp(min=1), centres)
-
 
 # %% [markdown]
 # Each point has a weight, for later; now all weights are 1.
@@ -289,7 +278,6 @@ def lloyd(points, weights, centres, steps):
         centres = average(points, weights, codes, centres)
     return centres, inertia
 
-
 # %%
 points = alone.double()                               # (n, 16)
 weights = torch.from_numpy(counts)[:, None].double()  # (n, 1)
@@ -316,7 +304,6 @@ def show_entries(axis, entries, columns):
                 interpolation="antialiased")
     axis.axis("off")
 
-
 # %% mystnb={"image": {"alt": "Above, 25 of the 64 entries at the start, after 1 and after 25 steps. At first they are patches as they come, with hard and ragged shapes; then they become smooth edges of all directions, strokes and corners. Below, the error a pixel against the steps: it falls steeply at first and then levels off."}}
 figure = plt.figure(figsize=(5, 4.2))
 stages = {"start": start.clamp(max=255), "25 steps": by_hand,
@@ -330,18 +317,20 @@ axis.plot(np.sqrt(np.array(inertia) / all_pieces.numel()), marker=".")
 axis.set(xlabel="steps", ylabel="levels a pixel", ylim=(0, None))
 plt.show()
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 levels = np.sqrt(np.array(inertia) / all_pieces.numel())
-pl.glue("patches_levels_start", f"{levels[0]:.0f}")
-pl.glue("patches_levels_end", f"{levels[-1]:.0f}")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The curve is the typical error of a pixel (the root of the mean square) in
+levels out of 255: {levels[0]:.0f} at the start, {levels[-1]:.0f} after 25
+steps. And the entries become clean. A mean of many similar patches keeps
+what they share, an edge of a certain direction at a certain place, and loses
+what each has of its own.
+""")
 
 # %% [markdown]
-# The curve is the typical error of a pixel (the root of the mean square) in
-# levels out of 255: {glue:text}`patches_levels_start` at the start,
-# {glue:text}`patches_levels_end` after 25 steps. And the entries become clean.
-# A mean of many similar patches keeps what they share, an edge of a certain
-# direction at a certain place, and loses what each has of its own.
-#
 # Is this the k-means that everybody uses? The library scikit-learn gets the
 # same points, weights and first centres.
 
@@ -397,7 +386,6 @@ def fill(centres, patches):
         error = (patches.float() - codebook[codes].float()).square().sum(1)
         codebook[idle] = patches[error.topk(int(idle.sum())).indices]
 
-
 # %% mystnb={"image": {"alt": "Two sheets of 64 patches. Left: several entries, framed in orange, are black, the others smooth edges and strokes. Right: the framed ones have become patches of real digits with unusual, strongly contrasting patterns."}}
 mended = fill(stuck.numpy(), alone)  # uint8 (64, 16)
 figure, axes = plt.subplots(1, 2, figsize=(5, 2.7), layout="constrained")
@@ -416,26 +404,32 @@ errors = [(weights * (points - book[nearest(points, book)].double()).square()
 assert errors[1] < errors[0]
 assert nearest(points, mended).bincount(minlength=64).min() > 0
 
-# %% tags=["remove-cell"]
-pl.glue("patches_idle", len(idle))
-pl.glue("patches_filled", f"{100 * (1 - errors[1] / errors[0]):.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{len(idle)} idle entries are in use again, and the error is
+{100 * (1 - errors[1] / errors[0]):.2f} % lower. The moved ones are odd
+patches, since oddness is why they were served badly. A few more of Lloyd's
+steps would make them useful for more than one.
+""")
 
 # %% [markdown]
-# {glue:text}`patches_idle` idle entries are in use again, and the error is
-# {glue:text}`patches_filled` % lower. The moved ones are odd patches, since
-# oddness is why they were served badly. A few more of Lloyd's steps would make
-# them useful for more than one.
-#
 # ### Many patches: a few at a time
-#
-# A step by hand measures the distance from every patch to every centre. With
-# {glue:text}`patches_all_different` different patches and 1,024 centres that
-# is a lot of distances. **Mini-batch k-means** {cite}`sculley2010` takes a few
-# thousand patches at a time. Each centre keeps count of the weight it has
-# seen, and moves towards the new points by their share of it: it is a running
-# mean. Later batches move it less and less. The centres are never exactly the
-# means of their points, but they are nearly so after a few passes.
-#
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+A step by hand measures the distance from every patch to every centre. With
+{len(every_piece):,} different patches and 1,024 centres that is a lot of
+distances. **Mini-batch k-means**
+([Sculley, 2010](../book/bibliography.md#sculley2010)) takes a few thousand
+patches at a time. Each centre keeps count of the weight it has seen, and
+moves towards the new points by their share of it: it is a running mean.
+Later batches move it less and less. The centres are never exactly the means
+of their points, but they are nearly so after a few passes.
+""")
+
+# %% [markdown]
 # That is `Patches.fit`: only different patches, with weights, mini-batches,
 # rounding, filling, and at the end the entries are put in order, the most
 # used first. How long does it take with 64 entries, on all training digits at
@@ -452,20 +446,19 @@ errors = {name: pl.measures.mean_squared_error(cut(x_valid), entries[
                           ("batches", book64.codebook.flatten(1)))}
 assert 0.9 < errors["batches"] / errors["hand"] < 1.1
 
-# %% tags=["remove-cell"]
-pl.glue("patches_fit_seconds", f"{fit_seconds:.1f}")
-for name, value in errors.items():
-    pl.glue(f"patches_levels_{name}", f"{255 * value ** 0.5:.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{fit_seconds:.1f} seconds for everything, cutting and counting included.
+k-means looked at each patch three times instead of 25 times; filling and
+ordering take two more looks, or a few. On validation digits the typical
+error is {255 * errors['batches'] ** 0.5:.2f} levels a pixel; the codebook by
+hand, from 3,000 digits but with full steps, has
+{255 * errors['hand'] ** 0.5:.2f}. With only 64 entries it hardly matters
+which way one goes.
+""")
 
 # %% [markdown]
-# {glue:text}`patches_fit_seconds` seconds for everything, cutting and counting
-# included. k-means looked at each patch three times instead of 25 times;
-# filling and ordering take two more looks, or a few. On validation digits the
-# typical error is {glue:text}`patches_levels_batches` levels a pixel; the
-# codebook by hand, from 3,000 digits but with full steps, has
-# {glue:text}`patches_levels_hand`. With only 64 entries it hardly matters
-# which way one goes.
-#
 # ## The codebook
 #
 # The weights that come with the book hold a codebook of 1,024 entries, made in
@@ -497,8 +490,9 @@ plt.show()
 #
 # To **encode** a digit, cut it and take the nearest entry of each patch. To
 # **decode**, look the entries up and paste them side by side. That is
-# {term}`vector quantisation`, and no more than that. (The number of an entry
-# is also called its {term}`code`; here codes and tokens are the same.)
+# [vector quantisation](../book/glossary.md#vector-quantisation), and no more
+# than that. (The number of an entry is also called its
+# [code](../book/glossary.md#code); here codes and tokens are the same.)
 
 # %%
 # equivalent to: pixellab.tokenizers.patches.Patches.encode
@@ -514,7 +508,6 @@ def paste(tokens, codebook):
     """Tokens (N, T) -> digits (N, 28, 28)."""
     return rearrange(codebook[tokens], "n (r c) p q -> n (r p) (c q)",
                      r=28 // codebook.shape[-1])
-
 
 # %% [markdown]
 # How good are digits that were put together from 8, from 64 and from 1,024
@@ -567,8 +560,9 @@ print("the nearest, exactly:", torch.equal(
 #
 # **The cost.** 1,024 entries have numbers of $\log_2 1024 = 10$ bits. But they
 # are not used equally. If each is coded by how often it occurs, a token costs
-# the {term}`entropy` of the codes, as the symbols did in chapter 4. Two raised
-# to the entropy is the {term}`perplexity`: so many entries, all equally
+# the [entropy](../book/glossary.md#entropy) of the codes, as the symbols did
+# in chapter 4. Two raised to the entropy is the
+# [perplexity](../book/glossary.md#perplexity): so many entries, all equally
 # frequent, would cost as much. And some entries may not occur at all; the
 # share that does is the **usage**.
 
@@ -621,7 +615,8 @@ pl.explore.codebook(tokenizer, x_valid[1], facts[1024]["share"])
 # %% [markdown]
 # **The loss.** The squared error of a pixel, with brightness from 0 to 1, is
 # averaged over all pixels of all digits. People like to quote its logarithm,
-# the peak signal-to-noise ratio ({term}`PSNR`), in decibels:
+# the peak signal-to-noise ratio ([PSNR](../book/glossary.md#psnr)), in
+# decibels:
 #
 # $$
 # \text{PSNR} = -10 \log_{10} (\text{mean squared error}).
@@ -638,7 +633,6 @@ def decibels(squared_error):
     """The PSNR of a mean squared error, brightness from 0 to 1."""
     return -10 * math.log10(squared_error)
 
-
 # %%
 for name, book in books.items():
     error = pl.measures.mean_squared_error(
@@ -648,31 +642,30 @@ for name, book in books.items():
           f"digit, {facts[name]['psnr']:.2f} dB")
 assert facts[8]["psnr"] < facts[64]["psnr"] < facts[1024]["psnr"]
 
-# %% tags=["remove-cell"]
-for name, fact in facts.items():
-    pl.glue(f"patches_entropy_{name}", f"{fact['entropy']:.2f}")
-    pl.glue(f"patches_perplexity_{name}", f"{fact['perplexity']:.1f}")
-    pl.glue(f"patches_bits_{name}", f"{49 * fact['entropy']:.0f}")
-    pl.glue(f"patches_psnr_{name}", f"{fact['psnr']:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+rows = "\n".join(
+    f"| {name:,} | {fact['entropy']:.2f} | {fact['perplexity']:.1f} "
+    f"| {49 * fact['entropy']:.0f} | {fact['psnr']:.1f} |"
+    for name, fact in facts.items())
+pl.say(rf"""
+| entries | entropy, bits a token | perplexity | bits a digit | PSNR, dB |
+|---|---|---|---|---|
+{rows}
+""")
 
 # %% [markdown]
-# | entries | entropy, bits a token | perplexity | bits a digit | PSNR, dB |
-# |---|---|---|---|---|
-# | 8 | {glue:text}`patches_entropy_8` | {glue:text}`patches_perplexity_8` | {glue:text}`patches_bits_8` | {glue:text}`patches_psnr_8` |
-# | 64 | {glue:text}`patches_entropy_64` | {glue:text}`patches_perplexity_64` | {glue:text}`patches_bits_64` | {glue:text}`patches_psnr_64` |
-# | 1,024 | {glue:text}`patches_entropy_1024` | {glue:text}`patches_perplexity_1024` | {glue:text}`patches_bits_1024` | {glue:text}`patches_psnr_1024` |
-#
 # (MNIST with 256 levels, 2,000 validation digits; the list of 8 was learned
 # from 3,000 digits, the others from all at hand.) No row of the table is the
 # best. A row with fewer bits has a worse picture. From here on **two numbers
 # belong together**, and one alone says nothing: an empty sheet costs no bits.
 #
 # The bits of chapters 2 and 3 stand in no such table. They were the price of
-# the exact digit, a {term}`likelihood` of its pixels. Here is none. A model of
-# patches can draw nothing but pasted entries; to any other picture, and that
-# is nearly every real digit, it gives the probability zero. Dividing our bits
-# by 784 would look like their bits per dimension. It would be a different
-# thing.
+# the exact digit, a [likelihood](../book/glossary.md#likelihood) of its
+# pixels. Here is none. A model of patches can draw nothing but pasted entries;
+# to any other picture, and that is nearly every real digit, it gives the
+# probability zero. Dividing our bits by 784 would look like their bits per
+# dimension. It would be a different thing.
 #
 # ## A transformer reads patches
 #
@@ -727,22 +720,17 @@ pl.figures.grid(torch.cat(sheets), columns=10, row_titles=["untrained "] + [
     titles=list("0123456789"))
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("patches_live_count", f"{count:,}")
-pl.glue("patches_live_seconds", f"{seconds:.0f}")
-pl.glue("patches_live_bits", f"{live_bits:.1f}")
-pl.glue("patches_live_alone", f"{independent:.0f}")
-pl.glue("patches_live_parameters",
-        f"{sum(part.numel() for part in net.parameters()):,}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{sum(part.numel() for part in net.parameters()):,} parameters, {count:,}
+digits, {seconds:.0f} seconds: a validation digit costs {live_bits:.1f} bits
+where the entropy of the codes says {independent:.0f}. The picture is no
+better and no worse for it. **The codebook fixes the error; the guesser only
+lowers the bits.**
+""")
 
 # %% [markdown]
-# {glue:text}`patches_live_parameters` parameters,
-# {glue:text}`patches_live_count` digits, {glue:text}`patches_live_seconds`
-# seconds: a validation digit costs {glue:text}`patches_live_bits` bits where
-# the entropy of the codes says {glue:text}`patches_live_alone`. The picture is
-# no better and no worse for it. **The codebook fixes the error; the guesser
-# only lowers the bits.**
-#
 # ### Two faults to avoid
 #
 # A program for a task of this kind has two stages, and two places where it is
@@ -785,7 +773,6 @@ def cut_the_power(module, inputs):
 
 
 calls = []  # of the network that will be interrupted
-
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -842,18 +829,17 @@ axis.annotate("the first", (1, 0.05), (4.5, 1.5),
 axis.set(xlabel="place", ylabel="bits a patch", xlim=(-1.5, 50))
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("patches_first_bits", f"{cost[:, 0].mean():.3f}")
-pl.glue("patches_first_blank", f"{100 * first_is_blank:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+It is the upper left corner, the blank entry in {100 * first_is_blank:.1f} %
+of the digits, and costs {cost[:, 0].mean():.3f} bits. On centred digits the
+fault would hardly be seen in the number, and that is the danger: on other
+pictures the first patch is as dear as any. A probability of a picture is a
+product over *all* its tokens.
+""")
 
 # %% [markdown]
-# It is the upper left corner, the blank entry in
-# {glue:text}`patches_first_blank` % of the digits, and costs
-# {glue:text}`patches_first_bits` bits. On centred digits
-# the fault would hardly be seen in the number, and that is the danger: on
-# other pictures the first patch is as dear as any. A probability of a picture
-# is a product over *all* its tokens.
-#
 # ## What do bits buy?
 #
 # The size of the codebook, and the size of the patch, are ours to choose.
@@ -891,20 +877,24 @@ plt.show()
 # large patch costs few bits a digit, since there are few of them, but no short
 # list does justice to 49 pixels. At the slope of these curves, to reach the
 # quality of 2 x 2 with large patches, their list would have to be immense.
-#
-# And with a network that guesses? For each of {glue:text}`patches_rd_count`
-# codebooks, learned from all training digits, a small transformer was trained,
-# all of them in the same way and once over {glue:text}`patches_rd_digits`
-# digits. Such a picture of bits against errors is a {term}`rate-distortion
-# curve`. The training was short, so what the networks need is an upper bound:
-# longer training gives less. (`python -m benchmarks rate_distortion` measures
-# it anew.)
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+table = pl.data.benchmark("rate_distortion")
+pl.say(rf"""
+And with a network that guesses? For each of {len(table['points'])}
+codebooks, learned from all training digits, a small transformer was trained,
+all of them in the same way and once over {table['digits_trained_on']:,}
+digits. Such a picture of bits against errors is a
+[rate-distortion curve](../book/glossary.md#rate-distortion-curve). The
+training was short, so what the networks need is an upper bound: longer
+training gives less. (`python -m benchmarks rate_distortion` measures it
+anew.)
+""")
 
 # %%
-table = pl.data.benchmark("rate_distortion")
-table, trained_on = table["points"], table["digits_trained_on"]
-curves = {side: [point for point in table if point["patch"] == side]
-          for side in (2, 4, 7)}
+curves = {side: [point for point in table["points"]
+                 if point["patch"] == side] for side in (2, 4, 7)}
 for side, curve in curves.items():
     for key in ("codebook_size", "psnr", "entropy", "cross_entropy"):
         assert all(a[key] < b[key] for a, b in zip(curve, curve[1:]))
@@ -945,16 +935,8 @@ axis.set(xlabel="bits a digit", ylabel="PSNR, dB", xlim=(0, 250),
          ylim=(15, 27))
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("patches_rd_digits", f"{trained_on:,}")
-pl.glue("patches_rd_count", sum(map(len, curves.values())))
-pl.glue("patches_rd_least", f"{min(saving):.0f}")
-pl.glue("patches_rd_most", f"{max(saving):.0f}")
-pl.glue("patches_rd_psnr", f"{four[-1]['psnr']:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 by_size = {point["codebook_size"]: point for point in four}
-pl.glue("patches_rd_alone64", f"{by_size[64]['entropy']:.0f}")
-pl.glue("patches_rd_guess1024", f"{by_size[1024]['cross_entropy']:.0f}")
-pl.glue("patches_rd_psnr64", f"{by_size[64]['psnr']:.1f}")
 blue = [[point[key] for point in four] for key in ("cross_entropy", "psnr")]
 
 
@@ -965,21 +947,21 @@ def ahead(side, which):
 
 
 assert ahead(7, 2) > ahead(7, 3) > 0 > ahead(2, 1) > ahead(2, 0)
-pl.glue("patches_rd_ahead7", f"{ahead(7, 2):.1f}")
-pl.glue("patches_rd_ahead4", f"{-ahead(2, 0):.1f}")
-pl.glue("patches_rd_at7", f"{curves[7][2]['cross_entropy']:.0f}")
-pl.glue("patches_rd_at2", f"{curves[2][0]['cross_entropy']:.0f}")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The orange numbers are entries. From the orange curve to the blue one the
+picture stays exactly the same; only the guess is better. That is **what the
+prior buys**: between {min(saving):.0f} % and {max(saving):.0f} % of the
+bits. Or, read upwards: 64 entries, each coded by itself, cost
+{by_size[64]['entropy']:.0f} bits. For less,
+{by_size[1024]['cross_entropy']:.0f} bits, the transformer sends one of
+1,024: a picture of {four[-1]['psnr']:.1f} dB instead of
+{by_size[64]['psnr']:.1f}.
+""")
 
 # %% [markdown]
-# The orange numbers are entries. From the orange curve to the blue one the
-# picture stays exactly the same; only the guess is better. That is **what the
-# prior buys**: between {glue:text}`patches_rd_least` % and
-# {glue:text}`patches_rd_most` % of the bits. Or, read upwards: 64 entries,
-# each coded by itself, cost {glue:text}`patches_rd_alone64` bits. For less,
-# {glue:text}`patches_rd_guess1024` bits, the transformer sends one of 1,024: a
-# picture of {glue:text}`patches_rd_psnr` dB instead of
-# {glue:text}`patches_rd_psnr64`.
-#
 # The star is the network that comes with the book, on the codebook of 1,024
 # entries, with longer training. Is 4 x 4 the best size? (At the curves: side
 # of the patch and number of entries.)
@@ -1000,18 +982,22 @@ axis.set(xlabel="bits a digit, transformer", ylabel="PSNR, dB",
          ylim=(8, 41), xlim=(-5, None))
 plt.show()
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Read from left to right: with few bits to spend, the large patches are ahead
+(by {ahead(7, 2):.1f} dB of the 4 x 4 ones, at
+{curves[7][2]['cross_entropy']:.0f} bits). At the end of their list the lead
+is smaller. At the {curves[2][0]['cross_entropy']:.0f} bits of the shortest
+list of 2 x 2 pixels, 4 x 4 is ahead by {-ahead(2, 0):.1f} dB, and by less at
+the next. Where the list of 4 x 4 ends, the small patches go on alone. So
+there is no best size, but a size for every number of bits. The right end of
+a curve is not given by nature, though: it is where our lists end. And all
+this holds for the same short training. A network of small patches has 196 of
+them to guess, and perhaps most to gain from a longer one.
+""")
+
 # %% [markdown]
-# Read from left to right: with few bits to spend, the large patches are ahead
-# (by {glue:text}`patches_rd_ahead7` dB of the 4 x 4 ones, at
-# {glue:text}`patches_rd_at7` bits). At the end of their list the lead is
-# smaller. At the {glue:text}`patches_rd_at2` bits of the shortest list of 2 x
-# 2 pixels, 4 x 4 is ahead by {glue:text}`patches_rd_ahead4` dB, and by less at
-# the next. Where the list of 4 x 4 ends, the small patches go on alone. So
-# there is no best size, but a size for every number of bits. The right end of
-# a curve is not given by nature, though: it is where our lists end. And all
-# this holds for the same short training. A network of small patches has 196 of
-# them to guess, and perhaps most to gain from a longer one.
-#
 # ## The shipped network
 #
 # What does the file say about itself?
@@ -1050,37 +1036,26 @@ difference = (costs.sum(dim=1) / stored - 1).abs().max().item()
 print(f"largest difference: {100 * difference:.3f} %")
 assert difference < 0.005
 
-# %% tags=["remove-cell"]
-pl.glue("patches_width", made["width"])
-pl.glue("patches_layers", made["layers"])
-pl.glue("patches_parameters", f"{parameters:,}")
-pl.glue("patches_passes", f"{passes:g}")
-pl.glue("patches_minutes", f"{minutes:.0f}")
-pl.glue("patches_valid", f"{own['bits']:.1f}")
-for number, stage in enumerate(stages[::-1], start=1):
-    pl.glue(f"patches_stage{number}",
-            f"{49 * stage['valid_bits_per_token']:.1f}")
-pl.glue("patches_test", f"{49 * about['test_bits_per_token']:.1f}"
-        if "test_bits_per_token" in about else "not measured")
-pl.glue("patches_alone", f"{shipped_alone:.0f}")
-pl.glue("patches_saving", f"{100 * (1 - own['bits'] / shipped_alone):.0f}")
-pl.glue("patches_psnr", f"{own['psnr']:.2f}")
-
-# %% [markdown]
-# {glue:text}`patches_layers` layers of width {glue:text}`patches_width`,
-# {glue:text}`patches_parameters` parameters, {glue:text}`patches_passes`
-# passes over the training digits in {glue:text}`patches_minutes` minutes.
-# There were three stages. In the first, validation nearly stood still while
-# the training loss went on falling. So in the second each digit was shown in
-# nine places, where it is and moved by a pixel in every direction. That makes
-# other patches of it ({ref}`patches-shift` shows how different), and `--shifts
-# 1` is the option. In the third stage the digits were shown as they are again.
-# The stages ended at {glue:text}`patches_stage1`, {glue:text}`patches_stage2`
-# and {glue:text}`patches_stage3` bits on validation. A digit costs
-# {glue:text}`patches_valid` bits on validation and {glue:text}`patches_test`
-# on test digits, at {glue:text}`patches_psnr` dB. The entropy of the codes is
-# {glue:text}`patches_alone` bits, so the network saves
-# {glue:text}`patches_saving` % of them. Where are the others?
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+ends = [f"{49 * stage['valid_bits_per_token']:.1f}" for stage in stages[::-1]]
+on_test = (f"{49 * about['test_bits_per_token']:.1f}"
+           if "test_bits_per_token" in about else "not measured")
+pl.say(rf"""
+{made['layers']} layers of width {made['width']}, {parameters:,} parameters,
+{passes:g} passes over the training digits in {minutes:.0f} minutes. There
+were three stages. In the first, validation nearly stood still while the
+training loss went on falling. So in the second each digit was shown in nine
+places, where it is and moved by a pixel in every direction. That makes other
+patches of it (exercise 5.3 shows how different), and `--shifts 1` is the
+option. In the third stage the digits were shown as they are again. The
+stages ended at {', '.join(ends[:-1])} and {ends[-1]} bits on validation. A
+digit costs {own['bits']:.1f} bits on validation and {on_test} on test
+digits, at {own['psnr']:.2f} dB. The entropy of the codes is
+{shipped_alone:.0f} bits, so the network saves
+{100 * (1 - own['bits'] / shipped_alone):.0f} % of them. Where are the
+others?
+""")
 
 # %% mystnb={"image": {"alt": "A map of 7 by 7 places with the mean bits of each patch written in it. The border is dark, nearly zero; the middle is bright, brightest in the columns of the middle from the second row on, with several bits a patch."}}
 mean_bits = model.token_bits(x_valid[::4], y_valid[::4]).mean(dim=0)
@@ -1113,25 +1088,21 @@ print(f"WebP: {files['webp_bytes']:.1f} bytes at that PSNR; its smallest "
       f"{files['smallest_webp']['psnr']:.1f} dB")
 assert files["share_of_webp"] < 0.2
 
-# %% tags=["remove-cell"]
-pl.glue("patches_files", files["digits"])
-pl.glue("patches_bytes", f"{files['bytes']:.1f}")
-pl.glue("patches_webp", f"{files['webp_bytes']:.0f}")
-pl.glue("patches_over", f"{files['bits_over_cross_entropy']:.0f}")
-pl.glue("patches_smallest", f"{files['smallest_webp']['bytes']:.0f}")
-pl.glue("patches_smallest_psnr", f"{files['smallest_webp']['psnr']:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{files['bytes']:.1f} bytes for one of {files['digits']} digits,
+{files['bits_over_cross_entropy']:.0f} bits more than the network's own bits,
+since a file ends at a whole byte and a coder must be flushed. The smallest
+files of lossy WebP that are at least as good have {files['webp_bytes']:.0f}
+bytes, and it cannot go below {files['smallest_webp']['bytes']:.0f} (at
+{files['smallest_webp']['psnr']:.1f} dB). Two things make that unfair, and
+should be said: WebP's bytes hold a header, which says how large the picture
+is, and ours hold none; and WebP is made for every picture in the world, our
+megabytes of weights for digits alone.
+""")
 
 # %% [markdown]
-# {glue:text}`patches_bytes` bytes for one of {glue:text}`patches_files`
-# digits, {glue:text}`patches_over` bits more than the network's own bits,
-# since a file ends at a whole byte and a coder must be flushed. The smallest
-# files of lossy WebP that are at least as good have
-# {glue:text}`patches_webp` bytes, and it cannot go below
-# {glue:text}`patches_smallest` (at {glue:text}`patches_smallest_psnr` dB). Two
-# things make that unfair, and should be said: WebP's bytes hold a header,
-# which says how large the picture is, and ours hold none; and WebP is made for
-# every picture in the world, our megabytes of weights for digits alone.
-#
 # ## Drawing
 #
 # 49 steps! How long do 64 digits take? And the GPT of chapter 3, for as many?
@@ -1154,21 +1125,20 @@ print(f"patches: {patch_seconds:.2f} s for 64 digits")
 print(f"gpt: {pixel_seconds:.2f} s for a seventh of 64 digits")
 assert 5 * patch_seconds < 7 * pixel_seconds
 
-# %% tags=["remove-cell"]
-pl.glue("patches_seconds", f"{patch_seconds:.2f}")
-pl.glue("patches_gpt_part", f"{pixel_seconds:.1f}")
-pl.glue("patches_gpt_ratio", f"{7 * pixel_seconds / patch_seconds:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{patch_seconds:.2f} seconds on the machine that made this page, where the GPT
+has drawn the first four rows, mostly paper, in {pixel_seconds:.1f}. The
+whole would take it more than seven times as long, as later places have more
+to look back at: at least {7 * pixel_seconds / patch_seconds:.0f} times the
+time of patches. (`make bench` has the full comparison. And it is not a free
+gain: patches draw rougher pictures.)
+""")
 
 # %% [markdown]
-# {glue:text}`patches_seconds` seconds on the machine that made this
-# page, where the GPT has drawn the first four rows, mostly paper, in
-# {glue:text}`patches_gpt_part`. The whole would take it more than seven times
-# as long, as later places have more to look back at: at least
-# {glue:text}`patches_gpt_ratio` times the time of patches. (`make bench` has
-# the full comparison. And it is not a free gain: patches draw rougher
-# pictures.)
-#
-# Here are four digits of each class at {term}`temperature` 1:
+# Here are four digits of each class at
+# [temperature](../book/glossary.md#temperature) 1:
 
 # %% mystnb={"image": {"alt": "Four rows of ten samples for the classes 0 to 9 at temperature 1, in grey levels. Most can be read; some have kinks and breaks at the borders of patches, a few are odd shapes."}}
 draws = scale.pick(quick=100, colab=100, release=500)  # of each class
@@ -1204,28 +1174,28 @@ for name, right in agreement.items():
 assert agreement["pasted"].double().mean() > 0.97
 assert agreement["drawn at 1.0"].double().mean() > 0.88
 
-# %% tags=["remove-cell"]
-for name, right in agreement.items():
-    name = name.replace(" at ", "_").replace(".", "")
-    pl.glue(f"patches_judge_{name}", f"{100 * right.double().mean():.1f}")
-pl.glue("patches_draws", f"{len(asked):,}")
-right = agreement["drawn at 1.0"].double().mean().item()
-pl.glue("patches_chance",
-        f"{200 * (right * (1 - right) / len(asked)) ** 0.5:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
+read_by_judge = {name: 100 * right.double().mean().item()
+                 for name, right in agreement.items()}
+right = read_by_judge["drawn at 1.0"] / 100
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+| judged | read rightly, in % |
+|---|---|
+| real digits | {read_by_judge['real']:.1f} |
+| real digits, encoded and pasted | {read_by_judge['pasted']:.1f} |
+| {len(asked):,} samples, temperature 1 | {read_by_judge['drawn at 1.0']:.1f} |
+| {len(asked):,} samples, temperature 0.8 | {read_by_judge['drawn at 0.8']:.1f} |
+
+(Samples: up to {200 * (right * (1 - right) / len(asked)) ** 0.5:.1f} points
+more or less are chance.) The tokenizer costs the judge next to nothing: the
+strokes are rough, but they are where they were. What is missing in the
+samples was lost in guessing, not in cutting.
+""")
 
 # %% [markdown]
-# | judged | read rightly, in % |
-# |---|---|
-# | real digits | {glue:text}`patches_judge_real` |
-# | real digits, encoded and pasted | {glue:text}`patches_judge_pasted` |
-# | {glue:text}`patches_draws` samples, temperature 1 | {glue:text}`patches_judge_drawn_10` |
-# | {glue:text}`patches_draws` samples, temperature 0.8 | {glue:text}`patches_judge_drawn_08` |
-#
-# (Samples: up to {glue:text}`patches_chance` points more or less are chance.)
-# The tokenizer costs the judge next to nothing: the strokes are rough, but
-# they are where they were. What is missing in the samples was lost in
-# guessing, not in cutting.
-#
 # ### Going on from whole rows
 #
 # A begun digit can be continued, as ever, but only from whole tokens. A row
@@ -1287,18 +1257,18 @@ for (upper, lower), which in zip(axes.T, worst.tolist()):
 plt.show()
 lost = agreement["real"] & ~agreement["pasted"]
 
-# %% tags=["remove-cell"]
-pl.glue("patches_lost", int(lost.sum()))
-pl.glue("patches_found", int((~agreement["real"]
-                              & agreement["pasted"]).sum()))
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+An entry is a mean of patches. Two fine lines within four pixels, a small
+hook, a gap: each is rare, so it has no entry of its own and becomes what is
+frequent. {int(lost.sum())} of the 2,000 digits are read rightly as they are
+and wrongly as they were pasted; with
+{int((~agreement['real'] & agreement['pasted']).sum())} it is the other way
+round.
+""")
 
 # %% [markdown]
-# An entry is a mean of patches. Two fine lines within four pixels, a small
-# hook, a gap: each is rare, so it has no entry of its own and becomes what is
-# frequent. {glue:text}`patches_lost` of the 2,000 digits are read rightly as
-# they are and wrongly as they were pasted; with
-# {glue:text}`patches_found` it is the other way round.
-#
 # ### Lost in guessing: another digit
 #
 # Which samples were misread, and as what? A dozen of them, from the one of
@@ -1344,7 +1314,6 @@ def seam(images, size=4):
                    + steps[size::size][:len(borders)]).mean() / 2
     return (across / beside).item()
 
-
 # %%
 seams = {"real digits": seam(x_valid), "pasted": seam(pasted),
          "samples": seam(drawn_at[1.0])}
@@ -1353,15 +1322,15 @@ for name, value in seams.items():
 assert abs(seams["real digits"] - 1) < 0.1
 assert min(seams["pasted"], seams["samples"]) > 1.1
 
-# %% tags=["remove-cell"]
-for name, value in seams.items():
-    pl.glue(f"patches_seam_{name.split()[0]}", f"{value:.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{seams['real digits']:.2f} for real digits, as expected,
+{seams['pasted']:.2f} for the same digits pasted and
+{seams['samples']:.2f} for samples.
+""")
 
 # %% [markdown]
-# {glue:text}`patches_seam_real` for real digits, as expected,
-# {glue:text}`patches_seam_pasted` for the same digits pasted and
-# {glue:text}`patches_seam_samples` for samples.
-#
 # ## A decoder that looks around
 #
 # The tokens say more than pasting uses. If the stroke in the left patch ends
@@ -1379,7 +1348,7 @@ for name, value in seams.items():
 #
 # (The small $\epsilon$ keeps pixels that are always black, and so say nothing,
 # from making the inverse impossible: ridge regression
-# {cite}`hoerl1970`.)
+# ([Hoerl and Kennard, 1970](../book/bibliography.md#hoerl1970)).)
 
 # %%
 def surroundings(images):
@@ -1401,7 +1370,6 @@ def smooth(images, matrix):
     predicted = (255 * surroundings(images) @ matrix).round().clip(0, 255)
     return rearrange(predicted.to(torch.uint8),
                      "(n r c) (p q) -> n (r p) (c q)", r=7, c=7, p=4)
-
 
 # %% [markdown]
 # It learns from 3,000 training digits and is tried on validation digits, which
@@ -1468,45 +1436,35 @@ assert after["steep"] > 0.85 * real["steep"]
 assert after["haze"] > report["pasted"]["haze"] > real["haze"]
 assert abs(after["judge"] - report["pasted"]["judge"]) < 1
 
-# %% tags=["remove-cell"]
-pl.glue("patches_gain", f"{gain:.2f}")
-pl.glue("patches_smooth_psnr",
-        f"{decibels(error_after.mean().item()):.2f}")
-for name in ("pasted", "samples"):
-    pl.glue(f"patches_seam_{name}_smooth",
-            f"{seams[f'{name}, smoothed']:.2f}")
-for name, values in report.items():
-    for key in ("steps", "steep", "haze"):
-        pl.glue(f"patches_{key}_{name}", f"{values[key]:.2f}")
-pl.glue("patches_judge_smoothed", f"{after['judge']:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+| 2,000 validation digits | real | pasted | smoothed |
+|---|---|---|---|
+| PSNR, dB | | {own['psnr']:.2f} | {decibels(error_after.mean().item()):.2f} |
+| step across a border / beside it | {seams['real digits']:.2f} | {seams['pasted']:.2f} | {seams['pasted, smoothed']:.2f} |
+| mean step between pixels, levels | {report['real']['steps']:.2f} | {report['pasted']['steps']:.2f} | {report['smoothed']['steps']:.2f} |
+| steps of more than 128 levels, % | {report['real']['steep']:.2f} | {report['pasted']['steep']:.2f} | {report['smoothed']['steep']:.2f} |
+| faint pixels (1 to 25), % | {report['real']['haze']:.2f} | {report['pasted']['haze']:.2f} | {report['smoothed']['haze']:.2f} |
+| read rightly by the judge, % | {read_by_judge['real']:.1f} | {read_by_judge['pasted']:.1f} | {after['judge']:.1f} |
+
+{gain:.2f} dB for the same bits. The step across a border falls from
+{seams['pasted']:.2f} to {seams['pasted, smoothed']:.2f} times the
+others, and in samples from {seams['samples']:.2f} to
+{seams['samples, smoothed']:.2f}.
+
+And the cost? Hardly sharpness: steps are as large as before, steep ones a
+little fewer. It is **haze**. {report['real']['haze']:.2f} % of the pixels of
+real digits are faint. Pasting makes it {report['pasted']['haze']:.2f} %,
+since a mean of patches is seldom pure paper, and smoothing
+{report['smoothed']['haze']:.2f} %, since a mixture is so even less often.
+One hardly sees it, and the judge does not mind. Who measures paper will.
+""")
 
 # %% [markdown]
-# | 2,000 validation digits | real | pasted | smoothed |
-# |---|---|---|---|
-# | PSNR, dB | | {glue:text}`patches_psnr` | {glue:text}`patches_smooth_psnr` |
-# | step across a border / beside it | {glue:text}`patches_seam_real` | {glue:text}`patches_seam_pasted` | {glue:text}`patches_seam_pasted_smooth` |
-# | mean step between pixels, levels | {glue:text}`patches_steps_real` | {glue:text}`patches_steps_pasted` | {glue:text}`patches_steps_smoothed` |
-# | steps of more than 128 levels, % | {glue:text}`patches_steep_real` | {glue:text}`patches_steep_pasted` | {glue:text}`patches_steep_smoothed` |
-# | faint pixels (1 to 25), % | {glue:text}`patches_haze_real` | {glue:text}`patches_haze_pasted` | {glue:text}`patches_haze_smoothed` |
-# | read rightly by the judge, % | {glue:text}`patches_judge_real` | {glue:text}`patches_judge_pasted` | {glue:text}`patches_judge_smoothed` |
-#
-# {glue:text}`patches_gain` dB for the same bits. The step across a border
-# falls from {glue:text}`patches_seam_pasted` to
-# {glue:text}`patches_seam_pasted_smooth` times the others, and in samples from
-# {glue:text}`patches_seam_samples` to
-# {glue:text}`patches_seam_samples_smooth`.
-#
-# And the cost? Hardly sharpness: steps are as large as before, steep ones a
-# little fewer. It is **haze**. {glue:text}`patches_haze_real` % of the
-# pixels of real digits are faint. Pasting makes it
-# {glue:text}`patches_haze_pasted` %, since a mean of patches is seldom pure
-# paper, and smoothing {glue:text}`patches_haze_smoothed` %, since a mixture is
-# so even less often. One hardly sees it, and the judge does not mind. Who
-# measures paper will.
-#
 # A matrix can only mix what was pasted, the same everywhere. A network could
 # decide from the neighbours what the edge must have been. But then, why keep a
-# table of patches at all? That is where {doc}`chapter 6 <06_bsq>` begins.
+# table of patches at all? That is where [chapter 6](06_bsq.ipynb) begins.
 #
 # ## Your own
 #
@@ -1533,13 +1491,12 @@ pl.glue("patches_judge_smoothed", f"{after['judge']:.1f}")
 # a knob moves.
 
 # %%
-import asyncio
 import io
 
 from PIL import Image
 
 
-async def grow_live(screen, digit, **settings):
+def grow_live(screen, digit, **settings):
     """Draw eight digits on the screen, a patch at a time."""
     for tokens in model.stream(labels=[digit] * 8, **settings):
         sheet = pl.figures.sheet(pl.figures.partial(model, tokens),
@@ -1547,8 +1504,6 @@ async def grow_live(screen, digit, **settings):
         file = io.BytesIO()
         Image.fromarray(sheet).save(file, "PNG")
         screen.value = file.getvalue()
-        await asyncio.sleep(0.01)  # the knobs are heard
-
 
 # %% [markdown]
 # Four knobs and a screen:
@@ -1556,7 +1511,7 @@ async def grow_live(screen, digit, **settings):
 # %% tags=["remove-output"]
 import ipywidgets as widgets
 
-screen, growing = widgets.Image(format="png"), []
+screen = widgets.Image(format="png")
 knobs = {
     "digit": widgets.IntSlider(3, min=0, max=9),
     "temperature": widgets.FloatSlider(1, min=0, max=2, step=0.05),
@@ -1565,11 +1520,8 @@ knobs = {
 
 
 def grow_again(change=None):
-    """Stop the digits that are being drawn, and begin new ones."""
-    while growing:
-        growing.pop().cancel()
-    wanted = {name: knob.value for name, knob in knobs.items()}
-    growing.append(asyncio.ensure_future(grow_live(screen, **wanted)))
+    """Draw eight digits with the knobs as they stand."""
+    grow_live(screen, **{name: knob.value for name, knob in knobs.items()})
 
 
 for name, knob in knobs.items():
@@ -1595,22 +1547,22 @@ pl.explore.settings(
 
 # %% [markdown]
 # ## Exercises
-#
-# ```{exercise} A better start
-# :label: patches-start
+
+# %% [markdown]
+# ### Exercise 5.1: A better start
 #
 # Our first centres were patches by lot. **k-means++**
-# {cite}`arthur2007` draws them one after the other, each with a probability
-# proportional to the squared distance to the nearest centre already drawn.
-# Run Lloyd's ten steps from five starts of either kind. Which is better, at
-# the start and at the end? (`sklearn.cluster.kmeans_plusplus` draws them.)
-# ```
-#
-# ```{solution-start} patches-start
-# :class: dropdown
-# ```
+# ([Arthur and Vassilvitskii, 2007](../book/bibliography.md#arthur2007)) draws
+# them one after the other, each with a probability proportional to the squared
+# distance to the nearest centre already drawn. Run Lloyd's ten steps from five
+# starts of either kind. Which is better, at the start and at the end?
+# (`sklearn.cluster.kmeans_plusplus` draws them.)
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 5.1
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 from sklearn.cluster import kmeans_plusplus
 
 part = torch.randperm(len(points), generator=pl.training.seeded(4))[:8000]
@@ -1638,12 +1590,9 @@ assert np.ptp(ends["k-means++"][:, -1]) < np.ptp(ends["by lot"][:, -1])
 # Better at both. Centres drawn in this way are far apart, in all kinds of
 # patches. Lloyd's steps only go downhill to the next valley; with a better
 # start it is a lower one, and the five ends differ less.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Bits in the balance
-# :label: patches-rate
+
+# %% [markdown]
+# ### Exercise 5.2: Bits in the balance
 #
 # The nearest entry may be a rare one, which costs many bits, while one nearly
 # as near is frequent. Choose the entry with the smallest
@@ -1652,13 +1601,12 @@ assert np.ptp(ends["k-means++"][:, -1]) < np.ptp(ends["by lot"][:, -1])
 # 1,024 entries. (Shares change with the choice: repeat it a few times.) Where
 # do the points lie, compared with smaller codebooks? And does the shipped
 # network, which learned from nearest entries, profit as well?
-# ```
-#
-# ```{solution-start} patches-rate
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 5.2
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 few_valid, few_labels = x_valid[::4], y_valid[::4]
 entries, pieces = codebook.flatten(1).double(), cut(few_valid).flatten(0, 1)
 distance = ((entries.square().sum(dim=1) - 2 * pieces.double() @ entries.T)
@@ -1677,7 +1625,9 @@ for balance in (0, 1e3, 2e3, 4e3, 8e3, 1.6e4, 2.4e4):
                  guess))
     print("lambda {:6.0f}: {:.0f} bits, {:.2f} dB; the network: {:.0f} bits"
           .format(balance, *dots[-1]))
-# %% mystnb={"image": {"alt": "PSNR against bits a digit, entropy of the codes. A blue curve of codebooks with 8 to 1,024 entries, and an orange curve that begins at the same 1,024 entries and, as lambda grows, runs to the left above the blue one; towards the left end the two come close."}}
+
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "PSNR against bits a digit, entropy of the codes. A blue curve of codebooks with 8 to 1,024 entries, and an orange curve that begins at the same 1,024 entries and, as lambda grows, runs to the left above the blue one; towards the left end the two come close."}}
+# @title Solution { display-mode: "form" }
 figure, axis = plt.subplots(figsize=(5, 3))
 plain = [(point["entropy"], point["psnr"]) for point in four]
 axis.plot(*zip(*plain), "o-", color=pl.figures.BLUE, ms=4)
@@ -1696,30 +1646,27 @@ assert dots[4][2] > dots[0][2]
 # The orange curve lies above the blue one: a rare entry is given up where a
 # frequent one does nearly as well. The gain shrinks as $\lambda$ grows,
 # because the entries still stand where they were best for the nearest choice;
-# {cite:t}`chou1989` move them as well, in a k-means with bits in its balance.
+# [Chou et al. (1989)](../book/bibliography.md#chou1989) move them as well, in
+# a k-means with bits in its balance.
 #
 # And the network? Its bits hardly change at first, and then they rise. It
 # knows the neighbours. A rare entry may be nearly certain in its place, and so
 # cheap, and the frequent one that was put there a surprise. Which entry costs
 # what is decided by the network, not by the shares: its own bits belong in the
 # balance.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} A step to the right
-# :label: patches-shift
+
+# %% [markdown]
+# ### Exercise 5.3: A step to the right
 #
 # Move every digit to the right by one, two, three and four pixels. How many of
 # the tokens that are not blank are the same as before, or the same as that of
 # the place to the left? What does that mean for the guesser?
-# ```
-#
-# ```{solution-start} patches-shift
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 5.3
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 tokens = valid_codes[1024][::4].view(-1, 7, 7)
 for pixels in range(1, 5):
     moved = F.pad(x_valid[::4], (pixels, 0))[:, :, :28]
@@ -1737,24 +1684,20 @@ assert walked == 1
 # nothing to do with the old ones: entry 17 is not "nearly" entry 18. A pixel
 # more to the right is the same digit to us. The guesser must learn it four
 # times over, and each of them in four versions for shifts downwards.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Two small books
-# :label: patches-product
+
+# %% [markdown]
+# ### Exercise 5.4: Two small books
 #
 # Cut each patch into its upper and lower half, of eight pixels, and learn 32
 # entries for each. Together they name $32 \cdot 32 = 1024$ patches. How far is
 # that from the codebook with 1,024 entries, and from the one with 64, which
 # has as many entries as the two together (each twice the size)?
-# ```
-#
-# ```{solution-start} patches-product
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 5.4
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 rebuilt, names = [], []
 for half in (slice(0, 8), slice(8, 16)):
     kinds, times = np.unique(different[:, half], axis=0, return_inverse=True)
@@ -1769,7 +1712,8 @@ for half in (slice(0, 8), slice(8, 16)):
     rebuilt.append(small[codes])
     names.append(codes)
 
-# %%
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 both = torch.cat(rebuilt, dim=1).view(-1, 49, 16)
 off = pl.measures.mean_squared_error(cut(x_valid), both)
 joint = 49 * pl.measures.entropy(32 * names[0] + names[1])
@@ -1792,10 +1736,8 @@ assert facts[64]["psnr"] < product < facts[1024]["psnr"] and product < equal
 # half did not exist, and every upper half stands with every lower one, wanted
 # or not. Products are for long lists: eight pieces with 32 entries each name
 # $32^8$ patches, and no list could hold those.
-#
-# ```{solution-end}
-# ```
-#
+
+# %% [markdown]
 # ## What to remember
 #
 # - A vocabulary can be learned: k-means assigns and averages, in turn, and the
@@ -1817,16 +1759,23 @@ assert facts[64]["psnr"] < product < facts[1024]["psnr"] and product < equal
 # first step. A network can learn encoder and decoder together, and the table
 # of entries, which k-means had to find, can give way to something that needs
 # no table: a point on a sphere, of which only the signs are kept.
-# {doc}`06_bsq` builds it.
+# [chapter 6](06_bsq.ipynb) builds it.
 #
 # ## Further reading
 #
-# - {cite:t}`lloyd1982` and {cite:t}`macqueen1967`: the algorithm and its name;
-#   {cite:t}`arthur2007` on how to begin; {cite:t}`sculley2010` on
+# - [Lloyd (1982)](../book/bibliography.md#lloyd1982) and
+#   [MacQueen (1967)](../book/bibliography.md#macqueen1967): the algorithm and
+#   its name;
+#   [Arthur and Vassilvitskii (2007)](../book/bibliography.md#arthur2007) on
+#   how to begin; [Sculley (2010)](../book/bibliography.md#sculley2010) on
 #   mini-batches.
-# - {cite:t}`gersho1992`, the textbook of vector quantisation;
-#   {cite:t}`chou1989` put bits into the choice of the entry.
-# - {cite:t}`chen2020`: the transformer on pixels whose colours were reduced to
-#   512 by k-means.
-# - {cite:t}`oord2017` learn codebook, encoder and decoder together;
-#   {cite:t}`esser2021` let a transformer draw the codes of such a model.
+# - [Gersho and Gray (1992)](../book/bibliography.md#gersho1992), the textbook
+#   of vector quantisation;
+#   [Chou et al. (1989)](../book/bibliography.md#chou1989) put bits into the
+#   choice of the entry.
+# - [Chen et al. (2020)](../book/bibliography.md#chen2020): the transformer on
+#   pixels whose colours were reduced to 512 by k-means.
+# - [van den Oord et al. (2017)](../book/bibliography.md#oord2017) learn
+#   codebook, encoder and decoder together;
+#   [Esser et al. (2021)](../book/bibliography.md#esser2021) let a transformer
+#   draw the codes of such a model.

@@ -1,20 +1,13 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # BSQ: tokens that are learned, and files that are real
-#
-# The codebook of {doc}`chapter 5 <05_patches>` was made to lose little. Nobody
+
+# %% [markdown] tags=["remove-cell"]
+# *Takes a minute on one core of a laptop, 12 minutes on a Colab GPU. The same
+# [as a page](https://OWNER.github.io/pixel-by-pixel/chapters/06_bsq.html),
+# with sliders that need no kernel.*
+
+# %% [markdown]
+# The codebook of [chapter 5](05_patches.ipynb) was made to lose little. Nobody
 # asked it whether the next token can be guessed. And its pictures were small
 # and grey.
 #
@@ -24,7 +17,8 @@
 # guesser and range coder together be a compressor, whose files have a few
 # hundred bytes, can be read again, and notice any damage?
 
-# %%
+# %% cellView="form" jupyter={"source_hidden": true} tags=["hide-cell"]
+# @title Installation (in Colab) { display-mode: "form" }
 try:
     import pixellab as pl
 except ImportError:  # in Colab: install the package once
@@ -97,7 +91,6 @@ def decibels_of(shown, wanted):
     """The PSNR of two tensors whose brightness spans 1."""
     return pl.measures.psnr(F.mse_loss(shown, wanted).item())
 
-
 # %%
 pieces = squares(x_train)
 some = torch.randperm(len(pieces), generator=pl.training.seeded(0))[:60_000]
@@ -107,13 +100,16 @@ pieces_valid = squares(x_valid[::4])
 # %% [markdown]
 # ## Ten numbers for a patch
 #
-# First without tokens. Squeeze the 75 numbers of a patch through ten, and
-# make 75 of them again: an **{term}`auto-encoder`**. How much is lost?
+# First without tokens. Squeeze the 75 numbers of a patch through ten, and make
+# 75 of them again: an **[auto-encoder](../book/glossary.md#auto-encoder)**.
+# How much is lost?
 #
 # If both halves are linear, the answer is more than a hundred years old. The
 # best ten numbers are the coordinates along the ten directions in which the
-# patches vary most, their principal components (**{term}`PCA`**)
-# {cite}`pearson1901`, and linear algebra finds them.
+# patches vary most, their principal components
+# (**[PCA](../book/glossary.md#pca)**)
+# ([Pearson, 1901](../book/bibliography.md#pearson1901)), and linear algebra
+# finds them.
 
 # %%
 centre = pieces.mean(dim=0)
@@ -194,18 +190,17 @@ print({name: round(value, 2) for name, value in plain_psnr.items()})
 assert errors["linear"] > oracle  # nothing linear beats PCA
 assert errors["bent"] < errors["linear"] and errors["bent"] < 1.6 * oracle
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_pca_psnr", f"{pca_psnr:.1f}")
-pl.glue("bsq_linear_psnr", f"{plain_psnr['linear']:.1f}")
-pl.glue("bsq_bent_psnr", f"{plain_psnr['bent']:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+On validation patches PCA has {pca_psnr:.1f} dB, the linear network
+{plain_psnr['linear']:.1f}, on its way there, and the bent one
+{plain_psnr['bent']:.1f}. A few seconds of training are too few to tell what
+bending is worth. But ten numbers of 32 bits lose little in any case: the
+bottleneck is not tight yet.
+""")
 
 # %% [markdown]
-# On validation patches PCA has {glue:text}`bsq_pca_psnr` dB, the linear
-# network {glue:text}`bsq_linear_psnr`, on its way there, and the bent one
-# {glue:text}`bsq_bent_psnr`. A few seconds of training are too few to tell
-# what bending is worth. But ten numbers of 32 bits lose little in any case:
-# the bottleneck is not tight yet.
-#
 # One remark before we go on. In pictures, "each patch by the same matrix" has
 # a name: a convolution with a kernel of 5 x 5 that moves in steps of 5.
 
@@ -224,14 +219,15 @@ print("same numbers:", torch.allclose(
 #
 # Ten numbers are no token. As 32-bit floats they are 320 bits for a patch,
 # 24,000 bytes for a frame. They must be rounded to a few values:
-# {term}`quantised <quantise>`. Chapter 5 did it with a {term}`codebook` of
-# 1,024 vectors: search for the nearest, send its number. That can be learned
-# together with a network {cite}`oord2017`, but the search costs, and entries
-# that are never the nearest get no gradient and die.
+# [quantised](../book/glossary.md#quantise). Chapter 5 did it with a
+# [codebook](../book/glossary.md#codebook) of 1,024 vectors: search for the
+# nearest, send its number. That can be learned together with a network
+# ([van den Oord et al., 2017](../book/bibliography.md#oord2017)), but the
+# search costs, and entries that are never the nearest get no gradient and die.
 #
-# **{term}`Binary spherical quantisation <binary spherical quantisation>`**
-# {cite}`zhao2025`, BSQ, has no list. Two
-# steps make a token of $L$ numbers:
+# **[Binary spherical quantisation](../book/glossary.md#binary-spherical-quantisation)**
+# ([Zhao et al., 2025](../book/bibliography.md#zhao2025)), BSQ, has no list.
+# Two steps make a token of $L$ numbers:
 #
 # 1. divide them by their length: a point $u$ on the unit sphere;
 # 2. keep the signs: the point $\hat u = \text{sign}(u) / \sqrt{L}$, which is a
@@ -241,7 +237,7 @@ print("same numbers:", torch.allclose(
 # corner *is* the one with the same signs. Nobody stores the list. And every
 # corner is reached from its own part of the sphere, as large as all others.
 # (Signs without the sphere are called lookup-free quantisation
-# {cite}`yu2024`.)
+# ([Yu et al., 2024](../book/bibliography.md#yu2024)).)
 
 # %%
 # the unit sphere in small pieces, and in which of eight parts each lies
@@ -300,23 +296,24 @@ axis.set(xlabel="bits L", ylabel="degrees", xticks=range(2, 21, 2),
          ylim=(-3, 92))
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_worst_angle", f"{worst[9]:.0f}")
-pl.glue("bsq_typical_angle", f"{typical[9]:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+With ten bits {worst[9]:.0f} degrees at worst and {typical[9]:.0f} on
+average, if points fall anywhere on the sphere. That is coarse. The network
+will have to put its points where rounding does little harm, and it can, if
+it learns *with* the rounding.
+""")
 
 # %% [markdown]
-# With ten bits {glue:text}`bsq_worst_angle` degrees at worst and
-# {glue:text}`bsq_typical_angle` on average, if points fall anywhere on the
-# sphere. That is coarse. The network will have to put its points where
-# rounding does little harm, and it can, if it learns *with* the rounding.
-#
 # ## The quantiser by hand
 #
 # Signs have no useful gradient: a small step of $u$ changes no sign, so the
 # derivative is zero nearly everywhere, and the encoder would learn nothing.
 # The trick is older than the sphere: on the way back, pretend that nothing was
-# rounded. This {term}`straight-through gradient` {cite}`bengio2013` is one
-# line.
+# rounded. This
+# [straight-through gradient](../book/glossary.md#straight-through-gradient)
+# ([Bengio et al., 2013](../book/bibliography.md#bengio2013)) is one line.
 
 # %%
 # equivalent to: pixellab.tokenizers.bsq.BSQ.corner
@@ -371,7 +368,6 @@ def tokens_to_corners(tokens, bits=10, grid=(20, 30)):
     switches = tokens[:, None] // powers % 2  # (N, L, T), 0 or 1
     return ((2.0 * switches - 1) / bits ** 0.5).unflatten(2, grid)
 
-
 # %% [markdown]
 # Do all 1,024 codes survive the way there and back? Is each corner the nearest
 # to itself, and of length one?
@@ -395,7 +391,8 @@ print("signs are the nearest corner:",
 # Nothing so far keeps the encoder from using a handful of codes, or from
 # putting its points on the borders between corners, where a tiny change flips
 # a bit. The paper adds a term to the loss that says two things
-# {cite}`zhao2025,yu2024`:
+# ([Zhao et al., 2025](../book/bibliography.md#zhao2025);
+# [Yu et al., 2024](../book/bibliography.md#yu2024)):
 #
 # - **each code should be sure**: read a coordinate as a soft bit, $p_i =
 #   \sigma(4\sqrt{L}\, u_i)$. The entropy of the code, given $u$, should be
@@ -466,7 +463,6 @@ def entropy_terms(u):
     used = binary_entropy_of(p.mean(dim=(0, 2, 3))).mean()
     return sure - used
 
-
 # %% [markdown]
 # What does it like? Points on the circle, where a token has two bits. Below
 # each cloud its value:
@@ -521,7 +517,6 @@ class SmallCoder(nn.Module):
         return rearrange(self.decoder(z),
                          "n (d p q) r c -> n d (r p) (c q)", p=5, q=5)
 
-
 # %% [markdown]
 # Its loss has a place for three things: the squared error, a price for bits
 # (zero for now), and the two entropies.
@@ -548,7 +543,6 @@ def loss_parts(net, pictures, rounded=True, taught=False):
     nats = F.softplus(logits) - (signs + 1) / 2 * logits
     bits = nats.sum(dim=1).mean() / math.log(2)
     return error, bits, entropy_terms(u)
-
 
 # %%
 def learn_coder(rounded=True, price=0.0, steps=350, rate=1e-2):
@@ -620,17 +614,15 @@ assert 1 < lost_db < 10 and rounded_error < 0.02
 print(f"{pl.measures.psnr(floor):.1f} dB not rounded, {lost_db:.1f} dB less "
       "rounded")
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_floor_psnr", f"{pl.measures.psnr(floor):.1f}")
-pl.glue("bsq_rounded_psnr", f"{pl.measures.psnr(rounded_error):.1f}")
-pl.glue("bsq_lost_db", f"{lost_db:.1f}")
-pl.glue("bsq_live_steps", f"{steps:,}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{pl.measures.psnr(floor):.1f} dB without rounding, the floor of this network
+after {steps:,} steps, and {pl.measures.psnr(rounded_error):.1f} with it:
+{lost_db:.1f} dB, for going from 320 bits a patch to ten.
+""")
 
 # %% [markdown]
-# {glue:text}`bsq_floor_psnr` dB without rounding, the floor of this network
-# after {glue:text}`bsq_live_steps` steps, and {glue:text}`bsq_rounded_psnr`
-# with it: {glue:text}`bsq_lost_db` dB, for going from 320 bits a patch to ten.
-#
 # ## Codes that can be foretold
 #
 # Ten bits, if every code is as likely as any other. Chapters 2 to 5 did better
@@ -639,7 +631,7 @@ pl.glue("bsq_live_steps", f"{steps:,}")
 #
 # What is the price of a token, in a form that has a gradient? A small PixelCNN
 # beside the coder guesses every sign from the signs around it. That is the
-# masked convolution of {doc}`chapter 2 <02_pixelcnn>`: the ten signs of a
+# masked convolution of [chapter 2](02_pixelcnn.ipynb): the ten signs of a
 # token are its colour channels, and with mask A sign $k$ sees the whole tokens
 # before it and the signs before $k$ of its own. Is that so?
 
@@ -656,16 +648,18 @@ print("sees what comes after:", bool(seen[:, 3, 4:].any()
 
 # %% [markdown]
 # Its cross-entropy is a number of bits. Put it into the loss, with a price
-# $\lambda$, as a {term}`rate term`:
+# $\lambda$, as a [rate term](../book/glossary.md#rate-term):
 #
 # $$
 # \text{loss} = \text{squared error} + \lambda \cdot \text{bits}.
 # $$
 #
-# This is the loss of learned compression {cite}`balle2017,minnen2018`. The
+# This is the loss of learned compression
+# ([Balle et al., 2017](../book/bibliography.md#balle2017);
+# [Minnen et al., 2018](../book/bibliography.md#minnen2018)). The
 # straight-through gradient carries it into the encoder: a sign that surprises
 # its neighbours may as well be the other one, if the picture hardly changes.
-# That is the balance of {ref}`patches-rate`, and here encoder, decoder and
+# That is the balance of exercise 5.2, and here encoder, decoder and
 # guesser all learn from it.
 
 # %%
@@ -684,25 +678,22 @@ before, after = report.values()
 assert after["guessed"] < 0.95 * before["guessed"]
 assert before["guessed"] < before["alone"] < 6000
 
-# %% tags=["remove-cell"]
-for name, row in (("before", before), ("after", after)):
-    pl.glue(f"bsq_live_psnr_{name}", f"{row['psnr']:.1f}")
-    for key in ("alone", "guessed"):
-        pl.glue(f"bsq_live_{key}_{name}", f"{row[key]:,.0f}")
-pl.glue("bsq_live_saved",
-        f"{100 * (1 - after['guessed'] / before['guessed']):.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+rows = "\n".join(f"| {name} | {row['psnr']:.1f} | {row['alone']:,.0f} "
+                 f"| {row['guessed']:,.0f} |" for name, row in report.items())
+pl.say(rf"""
+| a few seconds of training | PSNR, dB | entropy of the codes, bits a frame | guessed, bits a frame |
+|---|---|---|---|
+{rows}
 
-# %% [markdown]
-# | a few seconds of training | PSNR, dB | entropy of the codes, bits a frame | guessed, bits a frame |
-# |---|---|---|---|
-# | without a price | {glue:text}`bsq_live_psnr_before` | {glue:text}`bsq_live_alone_before` | {glue:text}`bsq_live_guessed_before` |
-# | with a price | {glue:text}`bsq_live_psnr_after` | {glue:text}`bsq_live_alone_after` | {glue:text}`bsq_live_guessed_after` |
-#
-# {glue:text}`bsq_live_saved` % fewer bits of guessing. Both numbers have to be
-# read together, as always, and these networks have hardly learned anything.
-# So the same was done with the full tokenizer, in runs of equal length with
-# one thing left out of each (`python -m benchmarks frame_curves`). The bits
-# are again those of the small network beside it.
+{100 * (1 - after['guessed'] / before['guessed']):.0f} % fewer bits of
+guessing. Both numbers have to be read together, as always, and these
+networks have hardly learned anything. So the same was done with the full
+tokenizer, in runs of equal length with one thing left out of each
+(`python -m benchmarks frame_curves`). The bits are again those of the small
+network beside it.
+""")
 
 # %% mystnb={"image": {"alt": "Five bars of bits a frame, each with its PSNR: everything, no rate term, no entropy terms, an encoder that sees its patch alone, and both halves seeing their patch alone. The bar without the rate term is the longest; the two of networks that see less are shorter, and have lower PSNR."}}
 ablation = {row["what"]: row for row in
@@ -723,34 +714,30 @@ assert whole["context_bits"] < 0.9 * unpriced["context_bits"]
 assert unpriced["context_bits"] == max(row["context_bits"] for row in
                                        ablation.values())
 
-# %% tags=["remove-cell"]
-for key, name in (("everything", "all"), ("no rate term", "unpriced"),
-                  ("no entropy terms", "unspread"),
-                  ("encoder sees its patch alone", "narrow"),
-                  ("both see their patch alone", "blind")):
-    pl.glue(f"bsq_ablation_{name}_bits",
-            f"{ablation[key]['context_bits']:,.0f}")
-    pl.glue(f"bsq_ablation_{name}_psnr", f"{ablation[key]['psnr']:.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 spared = 1 - whole["context_bits"] / unpriced["context_bits"]
-pl.glue("bsq_ablation_saved", f"{100 * spared:.0f}")
+_, _, unspread, narrow, blind = ablation.values()
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Without the price a frame has {unpriced['context_bits']:,.0f} bits at
+{unpriced['psnr']:.2f} dB, with it {whole['context_bits']:,.0f} at
+{whole['psnr']:.2f}: {100 * spared:.0f} % fewer, at nearly the same
+quality. The two entropy terms could have been left out:
+{unspread['context_bits']:,.0f} bits at {unspread['psnr']:.2f}
+dB. (That all codes be used equally is no aim of a compressor: a token that
+is rare *and* foreseen is cheap.)
+
+The last two bars are shorter, and yet no gain. An encoder that sees its own
+patch alone gives {narrow['psnr']:.2f} dB at
+{narrow['context_bits']:,.0f} bits, and if the decoder sees no more,
+{blind['psnr']:.2f} at {blind['context_bits']:,.0f}. Fewer bits
+are easy to have for a worse picture. What they would have to be compared
+with is further down, where bits and quality make a curve.
+""")
 
 # %% [markdown]
-# Without the price a frame has {glue:text}`bsq_ablation_unpriced_bits` bits at
-# {glue:text}`bsq_ablation_unpriced_psnr` dB, with it
-# {glue:text}`bsq_ablation_all_bits` at {glue:text}`bsq_ablation_all_psnr`:
-# {glue:text}`bsq_ablation_saved` % fewer, at nearly the same quality. The two
-# entropy terms could have been left out:
-# {glue:text}`bsq_ablation_unspread_bits` bits at
-# {glue:text}`bsq_ablation_unspread_psnr` dB. (That all codes be used equally
-# is no aim of a compressor: a token that is rare *and* foreseen is cheap.)
-#
-# The last two bars are shorter, and yet no gain. An encoder that sees its own
-# patch alone gives {glue:text}`bsq_ablation_narrow_psnr` dB at
-# {glue:text}`bsq_ablation_narrow_bits` bits, and if the decoder sees no more,
-# {glue:text}`bsq_ablation_blind_psnr` at {glue:text}`bsq_ablation_blind_bits`.
-# Fewer bits are easy to have for a worse picture. What they would have to be
-# compared with is further down, where bits and quality make a curve.
-#
 # ## The shipped tokenizer
 #
 # The one that comes with the book has more layers and learned for longer.
@@ -804,7 +791,6 @@ def flipped(tokens, place):
     several[1:, place] += powers * (1 - 2 * on)
     return several
 
-
 # %%
 tokens_pair = tokenizer.encode(pair)  # (2, 600)
 row, column = 11, 14
@@ -831,15 +817,16 @@ for axis in axes.flat:
     axis.set(xticks=[], yticks=[])
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_share_inside", f"{100 * share_inside:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+A switch may make the patch lighter, tilt it, or colour it. Its meaning
+depends on the other nine and on the neighbours: the decoder puts all of them
+together. {100 * share_inside:.0f} % of the squared change lies in the patch
+itself, the rest around it.
+""")
 
 # %% [markdown]
-# A switch may make the patch lighter, tilt it, or colour it. Its meaning
-# depends on the other nine and on the neighbours: the decoder puts all of them
-# together. {glue:text}`bsq_share_inside` % of the squared change lies in the
-# patch itself, the rest around it.
-#
 # Now flip several at once. The pictures of all codes for this place came
 # along; press the bits. Is there a code that makes the patch white? Does a bit
 # do the same whatever the others are?
@@ -887,32 +874,25 @@ alike = {
 print({name: f"{100 * value:.1f} %" for name, value in alike.items()})
 assert alike["left"] > alike["any"] < alike["upper"]
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_used", f"{100 * used:.0f}")
-pl.glue("bsq_alone", f"{alone:,.0f}")
-pl.glue("bsq_frames", len(many))
-pl.glue("bsq_least_bit", f"{per_bit.min():.2f}")
-pl.glue("bsq_by_bits", f"{600 * per_bit.sum():,.0f}")
-for name, value in alike.items():
-    pl.glue(f"bsq_alike_{name}", f"{100 * value:.1f}")
-
-# %% [markdown]
-# On {glue:text}`bsq_frames` validation frames {glue:text}`bsq_used` % of the
-# codes occur. Each bit by itself is nearly a fair coin (the least has
-# {glue:text}`bsq_least_bit` bits), {glue:text}`bsq_by_bits` bits a frame in
-# all, but they go together: coded by how often each of the 1,024 codes occurs,
-# a frame costs {glue:text}`bsq_alone` bits. In {glue:text}`bsq_alike_left` %
-# of the places the left neighbour has the same code, in
-# {glue:text}`bsq_alike_upper` % the upper one, and a place elsewhere in
-# {glue:text}`bsq_alike_any` %. There is something to guess.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+On {len(many)} validation frames {100 * used:.0f} % of the codes occur. Each
+bit by itself is nearly a fair coin (the least has {per_bit.min():.2f} bits),
+{600 * per_bit.sum():,.0f} bits a frame in all, but they go together: coded
+by how often each of the 1,024 codes occurs, a frame costs {alone:,.0f} bits.
+In {100 * alike['left']:.1f} % of the places the left neighbour has the same
+code, in {100 * alike['upper']:.1f} % the upper one, and a place elsewhere in
+{100 * alike['any']:.1f} %. There is something to guess.
+""")
 
 # %% [markdown]
 # ## The guesser
 #
-# The {term}`prior` is the transformer of {doc}`chapter 3 <03_gpt>`, unchanged.
-# It reads 600 tokens of a vocabulary of 1,024. It is told the row and the
-# column of each place and the tokens within two rows and columns. There are no
-# labels.
+# The [prior](../book/glossary.md#prior) is the transformer of
+# [chapter 3](03_gpt.ipynb), unchanged. It reads 600 tokens of a vocabulary of
+# 1,024. It is told the row and the column of each place and the tokens within
+# two rows and columns. There are no labels.
 #
 # One thing decides whether any of its numbers mean something: the logits of a
 # place must not see the token of that place. In a transformer over text this
@@ -958,7 +938,6 @@ def tiny(kind, steps=45):
         bits.append(loss.item() / math.log(2))
     return net.eval(), bits
 
-
 # %%
 honest, honest_bits = tiny(GPT)
 leaky, leaky_bits = tiny(Leaky)
@@ -996,22 +975,19 @@ print("equal to the one before:", {
 assert leaky_bits[-1] < 0.5 * honest_bits[-1] < true_bits
 assert repeats["leaky"] > repeats["honest"]
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_leaky_loss", f"{leaky_bits[-1]:.2f}")
-pl.glue("bsq_leaky_truth", f"{true_bits:.1f}")
-pl.glue("bsq_honest_loss", f"{honest_bits[-1]:.2f}")
-pl.glue("bsq_leaky_repeats", f"{100 * repeats['leaky']:.0f}")
-pl.glue("bsq_honest_repeats", f"{100 * repeats['honest']:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{leaky_bits[-1]:.2f} bits were promised. In truth it is {true_bits:.1f},
+against {honest_bits[-1]:.2f} of the network that was trained rightly; a
+blind guess costs 5. It has learned to say the token that it was told, so its
+drawings repeat themselves: {100 * repeats['leaky']:.0f} % of its tokens
+equal the one before ({100 * repeats['honest']:.0f} % with the shift), flat
+stripes in place of a picture. A loss that is too good is the first thing to
+mistrust.
+""")
 
 # %% [markdown]
-# {glue:text}`bsq_leaky_loss` bits were promised. In truth it is
-# {glue:text}`bsq_leaky_truth`, against {glue:text}`bsq_honest_loss` of the
-# network that was trained rightly; a blind guess costs 5. It has learned to
-# say the token that it was told, so its drawings repeat themselves:
-# {glue:text}`bsq_leaky_repeats` % of its tokens equal the one before
-# ({glue:text}`bsq_honest_repeats` % with the shift), flat stripes in place of
-# a picture. A loss that is too good is the first thing to mistrust.
-#
 # ### What it needs
 #
 # The header of the shipped network, and a part of it measured again:
@@ -1033,24 +1009,17 @@ if len(x_valid) == about["valid_images"]:  # not the offline sample
     print(f"eight frames again, largest difference: {100 * difference:.3f} %")
     assert difference < 0.01
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_tokenizer_parameters", f"{size:,}")
-pl.glue("bsq_prior_parameters", f"{parameters:,}")
-pl.glue("bsq_layers", made["layers"])
-pl.glue("bsq_width", made["width"])
-pl.glue("bsq_valid_bits", f"{frame_bits:,.0f}")
-pl.glue("bsq_valid_psnr", f"{stated_psnr:.2f}")
-pl.glue("bsq_valid_frames", about["valid_images"])
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{made['layers']} layers of width {made['width']}: {parameters:,} parameters,
+and {size:,} in the tokenizer. A frame costs {frame_bits:,.0f} bits, the mean
+of {about['valid_images']} public validation frames, at {stated_psnr:.2f} dB.
+These are bits of the tokens, of a picture with that error: no likelihood of
+the frame.
+""")
 
 # %% [markdown]
-# {glue:text}`bsq_layers` layers of width {glue:text}`bsq_width`:
-# {glue:text}`bsq_prior_parameters` parameters, and
-# {glue:text}`bsq_tokenizer_parameters` in the tokenizer. A frame costs
-# {glue:text}`bsq_valid_bits` bits, the mean of
-# {glue:text}`bsq_valid_frames` public validation frames, at
-# {glue:text}`bsq_valid_psnr` dB. These are bits of the tokens, of a picture
-# with that error: no likelihood of the frame.
-#
 # Where in the picture are they spent?
 
 # %%
@@ -1070,7 +1039,8 @@ plt.show()
 # %% [markdown]
 # ### Drawing frames
 #
-# Three frames at {term}`temperature` 1, and below three at 0.9:
+# Three frames at [temperature](../book/glossary.md#temperature) 1, and below
+# three at 0.9:
 
 # %% mystnb={"image": {"alt": "Six drawn frames in two rows. Like blurred paintings of the game: most have a sky, a horizon and ground, some a dark kart in the middle or trees; no thing has a clear shape, and the first has dark blots in its sky."}}
 started = time.perf_counter()
@@ -1102,10 +1072,12 @@ plt.show()
 top, bottom = (part.double() for part in ends.split(50, dim=1))
 assert (top[0] - top[1]).abs().mean() < (bottom[0] - bottom[1]).abs().mean()
 
-# %% [markdown]
-# On the machine that made this page they took {glue:text}`bsq_draw_seconds` s
-# each, drawn three at a time. Here is another that draws
-# itself, patch by patch:
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+On the machine that made this page they took {draw_seconds:.1f} s each, drawn
+three at a time. Here is another that draws itself, patch by patch:
+""")
 
 # %% tags=["remove-input"]
 film = pl.figures.frames(model, model.stream(1, temperature=0.9, seed=4),
@@ -1116,11 +1088,11 @@ pl.figures.animation(film, "A frame is drawn in rows of patches from the top "
 # %% [markdown]
 # ## From tokens to bytes
 #
-# Now the file. {doc}`Chapter 1 <01_bits>` built the range coder: a number in
+# Now the file. [Chapter 1](01_bits.ipynb) built the range coder: a number in
 # an interval, and each token narrows the interval to its share. The package
-# uses a faster one that does the same, `constriction` {cite}`bamler2022`. What
-# is left to do is what chapter 1 did not have to: the probabilities come from
-# a network.
+# uses a faster one that does the same, `constriction`
+# ([Bamler, 2022](../book/bibliography.md#bamler2022)). What is left to do is
+# what chapter 1 did not have to: the probabilities come from a network.
 #
 # The coder wants whole numbers that sum to $2^{24}$, each at least 1. How much
 # is lost by rounding probabilities to those?
@@ -1133,7 +1105,6 @@ def whole_shares(logits):
     counts = np.floor(p * (2 ** 24 - len(p))) + 1
     counts[p.argmax()] += 2 ** 24 - counts.sum()
     return counts
-
 
 # %%
 frame = pair[0]
@@ -1215,7 +1186,6 @@ def from_payload(payload, models):
             found.append(int(coder.decode(table)))
     return found
 
-
 # %%
 its_own = as_models(stepped)
 payload = to_payload(line[0], its_own)
@@ -1227,14 +1197,6 @@ print(f"first wrong token: {first_wrong}; right ones after it: "
       f"{sum(hits[first_wrong:])} of {600 - first_wrong}")
 assert sum(hits[first_wrong:]) < 0.8 * (600 - first_wrong)
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_rounding_bits", f"{loss_by_rounding.sum():.2f}")
-pl.glue("bsq_tables_differ", int(differs.sum()))
-pl.glue("bsq_first_wrong", first_wrong)
-pl.glue("bsq_right_after", sum(hits[first_wrong:]))
-pl.glue("bsq_after", 600 - first_wrong)
-pl.glue("bsq_draw_seconds", f"{draw_seconds:.1f}")
-
 # %% [markdown]
 # Where are the right ones?
 
@@ -1245,14 +1207,18 @@ axis.imshow(np.where(right[..., None], (31, 111, 235), (217, 115, 13)))
 axis.set(xticks=[], yticks=[], xlabel="blue: right, orange: wrong")
 plt.show()
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Token {first_wrong} is the first wrong one, and of the {600 - first_wrong}
+from there on {sum(hits[first_wrong:])} are right, where little else was
+likely. A tiny error in one place moves the number a little off, and every
+narrower interval after it makes that little larger. (And here the tables
+were even made from the true tokens. A real decoder would make the next ones
+from the wrong token.)
+""")
+
 # %% [markdown]
-# Token {glue:text}`bsq_first_wrong` is the first wrong one, and of the
-# {glue:text}`bsq_after` from there on {glue:text}`bsq_right_after` are right,
-# where little else was likely. A tiny error in one place moves the number a
-# little off, and every narrower interval after it makes that little larger.
-# (And here the tables were even made from the true tokens. A real decoder
-# would make the next ones from the wrong token.)
-#
 # So the encoder must not take the fast way. It **runs the decoder's own
 # step**, token by token, on one thread: the same sums in the same order. It
 # takes as long as decoding.
@@ -1272,23 +1238,18 @@ print(f"{len(blob)} bytes, {8 * (len(blob) - 17)} bits of tokens, "
 print(f"encoded in {encode_seconds:.1f} s, decoded in {decode_seconds:.1f} s")
 assert -1 < overhead < 12
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_blob", len(blob))
-pl.glue("bsq_overhead", f"{overhead:.1f}")
-pl.glue("bsq_encode_seconds", f"{encode_seconds:.1f}")
-pl.glue("bsq_decode_seconds", f"{decode_seconds:.1f}")
-pl.glue("bsq_payload_long", len(payload))
-pl.glue("bsq_payload_short", len(pl.codec.unpack(blob)[2]))
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+{len(blob)} bytes for 45,000, and `decompress` gives back exactly what
+`reconstruct` shows. The coded tokens are {overhead:.1f} bits longer than the
+network's own bits. How can it be so few? The coder names its number to 32
+bits; that was {len(payload)} bytes. But any number in the last interval will
+do. `codec.shortest` tries shorter ones, rounded up, and keeps the shortest
+that still decodes: {len(pl.codec.unpack(blob)[2])} bytes.
+""")
 
 # %% [markdown]
-# {glue:text}`bsq_blob` bytes for 45,000, and `decompress` gives back exactly
-# what `reconstruct` shows. The coded tokens are {glue:text}`bsq_overhead` bits
-# longer than the network's own bits. How can it be so few? The coder names its
-# number to 32 bits; that was {glue:text}`bsq_payload_long` bytes. But any
-# number in the last interval will do. `codec.shortest` tries shorter ones,
-# rounded up, and keeps the shortest that still decodes:
-# {glue:text}`bsq_payload_short` bytes.
-#
 # ### The file, byte by byte
 #
 # Seventeen bytes stand before the tokens. What do they say?
@@ -1331,10 +1292,11 @@ axis.axis("off")
 plt.show()
 
 # %% [markdown]
-# Two {term}`checksums <checksum>`, and they do different work. The second is
-# tested *before* decoding: has a bit of the file changed? The first is tested
-# *after*: are these the tokens that went in? If a bit flips, on a disk or on
-# the way, the file is refused. Is that so for every single bit?
+# Two [checksums](../book/glossary.md#checksum), and they do different work.
+# The second is tested *before* decoding: has a bit of the file changed? The
+# first is tested *after*: are these the tokens that went in? If a bit flips,
+# on a disk or on the way, the file is refused. Is that so for every single
+# bit?
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -1387,17 +1349,16 @@ pl.figures.grid(torch.cat([again[None], tokenizer.decode(garbage)]),
                 columns=2, size=1.5, titles=["whole", "one bit flipped"])
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_flips", f"{len(reasons):,}")
-pl.glue("bsq_first_garbage", first_garbage)
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The tokens before number {first_garbage} are right. Then the model dreams: it
+goes on with what is likely, guided by random bits. That is the danger of a
+good model. The garbage looks like a picture, and only the checksum knows.
+All {len(reasons):,} files with one flipped bit were refused.
+""")
 
 # %% [markdown]
-# The tokens before number {glue:text}`bsq_first_garbage` are right. Then the
-# model dreams: it goes on with what is likely, guided by random bits. That is
-# the danger of a good model. The garbage looks like a picture, and only the
-# checksum knows. All {glue:text}`bsq_flips` files with one flipped bit were
-# refused.
-#
 # ### Other weights, other machines
 #
 # A file can only be read with the weights that wrote it. One weight changed by
@@ -1427,13 +1388,15 @@ assert refused
 # and read anywhere.
 #
 # The cure is known. If weights and features are whole numbers, no sum is ever
-# rounded, and every machine computes the same {cite}`balle2019`. It takes
-# networks that are trained for it.
+# rounded, and every machine computes the same
+# ([Balle et al., 2019](../book/bibliography.md#balle2019)). It takes networks
+# that are trained for it.
 #
 # ### Exact pictures, too
 #
-# Nothing in the codec is about frames. With a {term}`lossless` tokenizer
-# before it, the picture itself comes back, every bit of it:
+# Nothing in the codec is about frames. With a
+# [lossless](../book/glossary.md#lossless) tokenizer before it, the picture
+# itself comes back, every bit of it:
 
 # %%
 digits, digit_labels = pl.data.mnist("valid")
@@ -1479,10 +1442,12 @@ def psnr_of(image, shown):
     error = pl.measures.mean_squared_error(image[None], shown[None])
     return pl.measures.psnr(error.item())
 
-
-# %% [markdown]
-# Our frame once more, at its {glue:text}`bsq_blob` bytes. What do the others
-# make of it with as few bytes as they can, but not fewer than ours?
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Our frame once more, at its {len(blob)} bytes. What do the others make of it
+with as few bytes as they can, but not fewer than ours?
+""")
 
 # %%
 started = time.process_time()
@@ -1538,7 +1503,6 @@ def version(file, shown, size=None):
     error = pl.measures.mean_squared_error(original[None], shown[None])
     return size or len(file), error.item(), file
 
-
 # %%
 versions = {"BSQ": []}
 for point in pl.data.benchmark("frame_curves")["points"]:
@@ -1563,22 +1527,25 @@ assert min(size for size, _, _ in versions["BSQ"]) < min(
 pl.explore.rates(versions, limits=[200, 250, 350, 450, 550, 700, 900, 1200],
                  start=5)
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+stored = pl.data.benchmark("frame_files")
+pl.say(rf"""
+One frame proves nothing. The curves below are means over {stored['frames']}
+public validation frames (`python -m benchmarks frame_files`). The blue star
+is the shipped model, in files that were written and read again. The blue
+dots are other models with 6, 8, 10 and 12 signs a patch, trained for a short
+time only (`frame_curves`). WebP runs twice: on the frame, and on a frame of
+half the size that is enlarged after decoding (exercise 6.3).
+""")
+
 # %% [markdown]
-# One frame proves nothing. The curves below are means over
-# {glue:text}`bsq_rd_frames` public validation frames (`python -m benchmarks
-# frame_files`). The blue star is the shipped model, in files that were written
-# and read again. The blue dots are other models with 6, 8, 10 and 12 signs a
-# patch, trained for a short time only (`frame_curves`). WebP runs twice: on
-# the frame, and on a frame of half the size that is enlarged after decoding
-# ({ref}`bsq-resize`).
-#
 # The upper panel counts whole files. In the lower one each format's fixed part
 # is taken off, the size of a file of one colour. Ours is 17 bytes. That is
 # kind to the rivals, since a file needs a header, but it shows the coding
 # alone.
 
 # %%
-stored = pl.data.benchmark("frame_files")
 ours, rivals = stored["ours"], stored["rivals"]
 points = pl.data.benchmark("frame_curves")["points"]
 psnr = pl.measures.psnr
@@ -1636,7 +1603,7 @@ for bare, axis in enumerate(axes):
 axes[1].set_xlabel("bytes a frame")
 plt.show()
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 def in_words(gain):
     if gain is None:
         return "cannot go this small"
@@ -1644,66 +1611,55 @@ def in_words(gain):
         return "level"
     return f"{gain:+.1f} dB".replace("-", "\u2212")  # a minus, no hyphen
 
-
-keys = {name: name.lower().replace(" at half size", "_half")
-        for name in rivals}
-for (name, bare), gain in gains.items():
-    pl.glue(f"bsq_gain_{keys[name]}{'_bare' * bare}", in_words(gain))
-for name, rows in rivals.items():
-    pl.glue(f"bsq_smallest_{keys[name]}", f"{smallest[name]:.0f}")
-    pl.glue(f"bsq_fixed_{keys[name]}", f"{rows[0]['fixed_bytes']:.0f}")
-pl.glue("bsq_rd_frames", stored["frames"])
-pl.glue("bsq_rd_bytes", f"{ours['bytes']:.0f}")
-pl.glue("bsq_rd_payload", f"{ours['payload_bytes']:.0f}")
-pl.glue("bsq_rd_psnr", f"{psnr(ours['mse']):.2f}")
-
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 megabytes = pl.weights.find("bsq").stat().st_size / 1e6
-pl.glue("bsq_train_frames", f"{learned['train_images']:,}")
 needed = {name: np.interp(psnr(ours["mse"]), *zip(*sorted(
     (psnr(row["mse"]), row["bytes"]) for row in rows)))
     for name, rows in rivals.items()}  # bytes for the same error
 strongest = min(needed, key=needed.get)
 saved_each = needed[strongest] - ours["bytes"]
-pl.glue("bsq_strongest", strongest)
-pl.glue("bsq_needed", f"{needed[strongest]:.0f}")
-pl.glue("bsq_megabytes", f"{megabytes:.1f}")
-pl.glue("bsq_pays",
-        f"after {round(1e6 * megabytes / saved_each, -2):,.0f} frames"
-        if saved_each > 1 else "at no number of frames")
-pl.glue("bsq_webp_ms", f"{webp_ms:.0f}")
-pl.glue("bsq_rd_encode", f"{ours['encode_seconds']:.1f}")
-pl.glue("bsq_rd_decode", f"{ours['decode_seconds']:.1f}")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+rows = "\n".join(
+    f"| {name} | {in_words(gains[name, 0])} | {in_words(gains[name, 1])} "
+    f"| {smallest[name]:.0f} | {files[0]['fixed_bytes']:.0f} |"
+    for name, files in rivals.items())
+pl.say(rf"""
+The shipped model: {ours['bytes']:.0f} bytes a frame at
+{psnr(ours['mse']):.2f} dB. How much better (+) or worse is that than the
+others at equal bytes?
+
+| rival | whole files | without fixed headers | its smallest file, bytes | a file of one colour, bytes |
+|---|---|---|---|---|
+{rows}
+""")
 
 # %% [markdown]
-# The shipped model: {glue:text}`bsq_rd_bytes` bytes a frame at
-# {glue:text}`bsq_rd_psnr` dB. How much better (+) or worse is that than the
-# others at equal bytes?
-#
-# | rival | whole files | without fixed headers | its smallest file, bytes | a file of one colour, bytes |
-# |---|---|---|---|---|
-# | JPEG | {glue:text}`bsq_gain_jpeg` | {glue:text}`bsq_gain_jpeg_bare` | {glue:text}`bsq_smallest_jpeg` | {glue:text}`bsq_fixed_jpeg` |
-# | WebP | {glue:text}`bsq_gain_webp` | {glue:text}`bsq_gain_webp_bare` | {glue:text}`bsq_smallest_webp` | {glue:text}`bsq_fixed_webp` |
-# | WebP at half size | {glue:text}`bsq_gain_webp_half` | {glue:text}`bsq_gain_webp_half_bare` | {glue:text}`bsq_smallest_webp_half` | {glue:text}`bsq_fixed_webp_half` |
-# | AVIF | {glue:text}`bsq_gain_avif` | {glue:text}`bsq_gain_avif_bare` | {glue:text}`bsq_smallest_avif` | {glue:text}`bsq_fixed_avif` |
-#
 # Five remarks, to be fair.
-#
-# - **To beat JPEG here is nearly free**: at this size most of its file is
-#   header. WebP and AVIF are the bar. Without headers AVIF is the strongest
-#   (ours against it: {glue:text}`bsq_gain_avif_bare`).
-# - **A rival may be helped**: half the size is a simple trick, and strong at
-#   few bytes. The smallest files with our error are those of
-#   {glue:text}`bsq_strongest`, with {glue:text}`bsq_needed` bytes.
-# - **The rivals know nothing of karts.** They are made for every picture there
-#   is; ours has seen {glue:text}`bsq_train_frames` frames of this game and
-#   would be poor at anything else.
-# - **The decoder weighs {glue:text}`bsq_megabytes` MB.** Compared with those
-#   smallest files, that is paid back {glue:text}`bsq_pays`.
-# - **And it is slow**: {glue:text}`bsq_rd_encode` seconds to write a frame and
-#   {glue:text}`bsq_rd_decode` to read it, where WebP writes and reads one in
-#   {glue:text}`bsq_webp_ms` thousandths of a second.
-#
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+paid_back = "at no number of frames" if saved_each <= 1 else (
+    f"after {round(1e6 * megabytes / saved_each, -2):,.0f} frames")
+pl.say(rf"""
+- **To beat JPEG here is nearly free**: at this size most of its file is
+  header. WebP and AVIF are the bar. Without headers AVIF is the strongest
+  (ours against it: {in_words(gains['AVIF', 1])}).
+- **A rival may be helped**: half the size is a simple trick, and strong at
+  few bytes. The smallest files with our error are those of {strongest}, with
+  {needed[strongest]:.0f} bytes.
+- **The rivals know nothing of karts.** They are made for every picture there
+  is; ours has seen {learned['train_images']:,} frames of this game and would
+  be poor at anything else.
+- **The decoder weighs {megabytes:.1f} MB.** Compared with those smallest
+  files, that is paid back {paid_back}.
+- **And it is slow**: {ours['encode_seconds']:.1f} seconds to write a frame
+  and {ours['decode_seconds']:.1f} to read it, where WebP writes and reads
+  one in {webp_ms:.0f} thousandths of a second.
+""")
+
+# %% [markdown]
 # What this model shows is how far knowledge of the data goes, with a small
 # network.
 #
@@ -1738,9 +1694,6 @@ pl.glue("bsq_rd_decode", f"{ours['decode_seconds']:.1f}")
 # patches at a time.
 
 # %%
-import asyncio
-
-
 def as_png(picture, factor=2):
     """uint8 (H, W, 3) as the bytes of an enlarged PNG."""
     file = io.BytesIO()
@@ -1755,13 +1708,11 @@ def flip_shown(row, column, bit):
     return as_png(tokenizer.decode(several[bit + 1:bit + 2])[0])
 
 
-async def end_live(screen, **settings):
+def end_live(screen, **settings):
     """Draw the last quarter of the first frame, a row at a time."""
     for tokens in model.stream(images=pair[:1], rows=75, **settings):
         if tokens.shape[1] % 30 == 0 and tokens.shape[1] > 450:
             screen.value = as_png(pl.figures.partial(model, tokens)[0])
-            await asyncio.sleep(0.01)  # the knobs are heard
-
 
 # %% [markdown]
 # The knobs and two screens:
@@ -1776,7 +1727,6 @@ switches = {"row": widgets.IntSlider(11, min=0, max=19),
 knobs = {"temperature": widgets.FloatSlider(0.9, min=0, max=2, step=0.05),
          "top_p": widgets.FloatSlider(1, min=0.05, max=1, step=0.01),
          "seed": widgets.IntSlider(0, min=0, max=99)}
-endings = []
 
 
 def flip_again(change=None):
@@ -1785,12 +1735,8 @@ def flip_again(change=None):
 
 
 def end_again(change=None):
-    """Stop the ending that is being drawn, and begin a new one."""
-    while endings:
-        endings.pop().cancel()
-    wanted = {name: knob.value for name, knob in knobs.items()}
-    endings.append(asyncio.ensure_future(end_live(screen, **wanted)))
-
+    """Draw the ending with the knobs as they stand."""
+    end_live(screen, **{name: knob.value for name, knob in knobs.items()})
 
 # %% tags=["remove-output"]
 for group, answer in ((switches, flip_again), (knobs, end_again)):
@@ -1817,22 +1763,21 @@ pl.explore.settings(
 
 # %% [markdown]
 # ## Exercises
-#
-# ```{exercise} Which bits matter?
-# :label: bsq-progressive
+
+# %% [markdown]
+# ### Exercise 6.1: Which bits matter?
 #
 # Flip each of the ten bits everywhere in a few frames. Order the bits by the
 # squared error that this makes. Now send only the most important $k$ of them
 # and let the decoder read the others as zero, which lies half-way between the
 # two signs. What does the picture look like for $k = 2, 4, 6, 8, 10$? Why is
 # this no good codec for few bits?
-# ```
-#
-# ```{solution-start} bsq-progressive
-# :class: dropdown
-# ```
 
-# %% mystnb={"image": {"alt": "One frame painted from 2, 4, 6, 8 and 10 of its bits a patch. With few bits the colours are wrong and shapes can hardly be seen; with eight it is recognisable; with all ten it is as before."}}
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 6.1
+
+# %% cellView="form" jupyter={"source_hidden": true} mystnb={"image": {"alt": "One frame painted from 2, 4, 6, 8 and 10 of its bits a patch. With few bits the colours are wrong and shapes can hardly be seen; with eight it is recognisable; with all ten it is as before."}}
+# @title Solution { display-mode: "form" }
 few_tokens = tokenizer.encode(few_valid[:4])
 true_frames = tokenizer.decode(few_tokens)
 harm = torch.stack([pl.measures.mean_squared_error(
@@ -1857,23 +1802,20 @@ assert torch.equal(ladder[-1], tokenizer.decode(tokens_pair[:1])[0])
 # that we know. With fewer it falls apart, since the decoder has never seen a
 # zero in its training, and the bits were not asked to be useful one after the
 # other. Whoever wants that must train for it, with bits left out at random.
+
+# %% [markdown]
+# ### Exercise 6.2: What does a bit know of its neighbour?
 #
-# ```{solution-end}
-# ```
-#
-# ```{exercise} What does a bit know of its neighbour?
-# :label: bsq-mutual
-#
-# For each of the ten bits, measure the **{term}`mutual information`** with the
+# For each of the ten bits, measure the
+# **[mutual information](../book/glossary.md#mutual-information)** with the
 # same bit of the left neighbour, $I = H(a) + H(b) - H(a, b)$. Which bit is
 # easiest to guess? Compare the sum with what the prior saves in all.
-# ```
-#
-# ```{solution-start} bsq-mutual
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 6.2
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 switch = lattice[..., None] // 2 ** torch.arange(10) % 2  # (N, 20, 30, 10)
 here, left = (part.reshape(-1, 10) for part in (switch[:, :, 1:],
                                                 switch[:, :, :-1]))
@@ -1891,23 +1833,19 @@ assert information.sum() < 10
 # A part of what the prior saves can be had from one neighbour and bit by bit.
 # The rest is in the other neighbours, in bits that go together, and in what
 # lies further away.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} How coarse may it be?
-# :label: bsq-resize
+
+# %% [markdown]
+# ### Exercise 6.3: How coarse may it be?
 #
 # A cheaper trick: halve the sides of a frame, store the small one as WebP, and
 # enlarge it again. Is that better than WebP of the whole frame, at the same
 # bytes? And than ours?
-# ```
-#
-# ```{solution-start} bsq-resize
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 6.3
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 def at_half_size(image, quality):
     """(bytes, picture) of WebP at half the sides, enlarged again."""
     small = Image.fromarray(image.numpy()).resize((75, 50), Image.LANCZOS)
@@ -1933,43 +1871,42 @@ print(f"ours: {our_bytes:.0f} B, {our_psnr:.1f} dB; half size at as many: "
       f"{half_psnr:.1f} dB")
 assert means["half"][0][0] < means["whole"][0][0]
 
-# %% tags=["remove-cell"]
-pl.glue("bsq_half_bytes", f"{our_bytes:.0f}")
-pl.glue("bsq_half_ours", f"{our_psnr:.1f}")
-pl.glue("bsq_half_webp", f"{half_psnr:.1f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+At {our_bytes:.0f} bytes, on these sixteen frames, WebP at half the size has
+{half_psnr:.1f} dB and ours {our_psnr:.1f}. So a rival may be helped, and
+whoever claims to have beaten one should have tried to. The trick reaches
+numbers of bytes that WebP cannot reach otherwise: its coder spends the bits
+on the coarse shapes, which is where the squared error is. Its ceiling is
+low, though. What the small picture does not hold, no quality brings back.
+""")
 
 # %% [markdown]
-# At {glue:text}`bsq_half_bytes` bytes, on these sixteen frames, WebP at half
-# the size has {glue:text}`bsq_half_webp` dB and ours
-# {glue:text}`bsq_half_ours`. So a rival may be helped, and whoever claims to
-# have beaten one should have tried to. The trick reaches numbers of bytes that
-# WebP cannot reach otherwise: its coder spends the bits on the coarse shapes,
-# which is where the squared error is. Its ceiling is low, though. What the
-# small picture does not hold, no quality brings back.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Forget the header
-# :label: bsq-headerless
+# ### Exercise 6.4: Forget the header
 #
 # Somebody counts only the coded tokens and calls it "bytes a frame". How wrong
 # is that for one frame, and for a film of 250 frames in one file with one
 # header? And by how much would it help the coder to write all frames as one
 # number?
-# ```
-#
-# ```{solution} bsq-headerless
-# :class: dropdown
-#
-# For one frame it hides 17 bytes of the {glue:text}`bsq_blob` of ours. In a
-# film one header serves all frames, less than a tenth of a byte each. One
-# number for all frames also ends once, not 250 times: at each end the number
-# is rounded up to a whole byte, and about half a byte a frame would be saved.
-# What matters in a film is elsewhere: the next frame looks like this one, and
-# our model forgets each frame before it begins the next.
-# ```
-#
+
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 6.4
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+For one frame it hides 17 bytes of the {len(blob)} of ours. In a film one
+header serves all frames, less than a tenth of a byte each. One number for
+all frames also ends once, not 250 times: at each end the number is rounded
+up to a whole byte, and about half a byte a frame would be saved. What
+matters in a film is elsewhere: the next frame looks like this one, and our
+model forgets each frame before it begins the next.
+""")
+
+# %% [markdown]
 # ## What to remember
 #
 # - On a sphere, ten signs are a token: nothing to search, no table, every code
@@ -1987,19 +1924,26 @@ pl.glue("bsq_half_webp", f"{half_psnr:.1f}")
 #
 # That was the last of five systems. They differ in what a token is, in the
 # network, in speed and in what they lose. Which is best, and at what?
-# {doc}`Chapter 7 <07_scoreboard>` puts them side by side, with one ruler and
+# [Chapter 7](07_scoreboard.ipynb) puts them side by side, with one ruler and
 # one scoreboard.
 #
 # ## Further reading
 #
-# - {cite:t}`zhao2025` introduced BSQ, for images and video;
-#   {cite:t}`yu2024` the lookup-free quantiser before it.
-# - {cite:t}`oord2017` learned a codebook inside a network;
-#   {cite:t}`bengio2013` the straight-through gradient.
-# - {cite:t}`balle2017` trained encoder, decoder and rate together;
-#   {cite:t}`minnen2018` let an autoregressive model guess the code, as here.
-# - {cite:t}`martin1979` wrote down the range coder; {cite:t}`bamler2022`
-#   explains entropy coding for people who train networks.
-# - {cite:t}`balle2019` make learned codecs that every machine decodes alike.
-# - {cite:t}`deletang2024`: a language model is a compressor, for pictures and
-#   sounds as well.
+# - [Zhao et al. (2025)](../book/bibliography.md#zhao2025) introduced BSQ, for
+#   images and video; [Yu et al. (2024)](../book/bibliography.md#yu2024) the
+#   lookup-free quantiser before it.
+# - [van den Oord et al. (2017)](../book/bibliography.md#oord2017) learned a
+#   codebook inside a network;
+#   [Bengio et al. (2013)](../book/bibliography.md#bengio2013) the
+#   straight-through gradient.
+# - [Balle et al. (2017)](../book/bibliography.md#balle2017) trained encoder,
+#   decoder and rate together;
+#   [Minnen et al. (2018)](../book/bibliography.md#minnen2018) let an
+#   autoregressive model guess the code, as here.
+# - [Martin (1979)](../book/bibliography.md#martin1979) wrote down the range
+#   coder; [Bamler (2022)](../book/bibliography.md#bamler2022) explains entropy
+#   coding for people who train networks.
+# - [Balle et al. (2019)](../book/bibliography.md#balle2019) make learned
+#   codecs that every machine decodes alike.
+# - [Deletang et al. (2024)](../book/bibliography.md#deletang2024): a language
+#   model is a compressor, for pictures and sounds as well.

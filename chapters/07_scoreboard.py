@@ -1,19 +1,12 @@
-# ---
-# jupyter:
-#   jupytext:
-#     formats: ipynb,py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # The scoreboard: which one is best?
-#
+
+# %% [markdown] tags=["remove-cell"]
+# *Takes half a minute on one core of a laptop, half a minute on a Colab GPU. The same
+# [as a page](https://OWNER.github.io/pixel-by-pixel/chapters/07_scoreboard.html),
+# with sliders that need no kernel.*
+
+# %% [markdown]
 # Five systems stand on the table. They cut pictures into pixels, symbols,
 # patches and learned signs; some keep every pixel and some do not; some are
 # fast and some are slow. Which is the best?
@@ -21,14 +14,15 @@
 # "At what?" is the right answer, and this chapter makes it precise. It measures
 # bits, bytes, the quality of what is drawn, and time, and for each of them it
 # says which numbers may stand side by side. In a hurry? The
-# {ref}`last table <score-which>` is there to act on: if you want this, take
+# last table, under *Which one?*, is there to act on: if you want this, take
 # that.
 #
 # Nothing large is computed here. The numbers are those of `make bench`, one
 # command that measures them all anew; they lie in `benchmarks/results.json`.
 # What can be checked in seconds is checked.
 
-# %%
+# %% cellView="form" jupyter={"source_hidden": true} tags=["hide-cell"]
+# @title Installation (in Colab) { display-mode: "form" }
 try:
     import pixellab as pl
 except ImportError:  # in Colab: install the package once
@@ -43,7 +37,7 @@ except ImportError:  # in Colab: install the package once
 # %% [markdown]
 # The tools. `gpt-live` plays with the others: it is the GPT with its weights
 # rounded to eight bits, the one that runs in the browser on the page
-# {doc}`../book/live`.
+# [the live page](../book/live.md).
 
 # %%
 import io
@@ -67,7 +61,7 @@ models = {name: pl.load(name, "cpu") for name in NAMES}
 # %% [markdown]
 # First a look, so that the numbers have faces. Real digits above; below, what
 # four of the systems draw when they are asked for 0 to 9, at temperature 1 and
-# without any filter. (The frames of `bsq` are in {doc}`chapter 6 <06_bsq>`.)
+# without any filter. (The frames of `bsq` are in [chapter 6](06_bsq.ipynb).)
 
 # %% mystnb={"image": {"alt": "Five rows of ten digits, 0 to 9. The first row is real. Below it pixelcnn, gpt, symbols and patches: most of their digits can be read, some cannot; those of symbols are black and white, those of patches have small steps in their strokes."}}
 rows = [torch.stack([x_valid[y_valid == digit][7] for digit in range(10)])]
@@ -133,7 +127,6 @@ def marked(values, form, best=min):
             if value == best(there) else f"{value:{form}}"
             for value in values]
 
-
 # %% tags=["hide-input"]
 table(["", "tokens an image", "values of a token", "parameters", "file, MB",
        "training, minutes", "images shown"],
@@ -183,7 +176,6 @@ def all_of(key, times=1):
     """That result of the samples of each system; None where there is none."""
     return [times * samples[name][key] if name in samples else None
             for name in NAMES]
-
 
 # %% tags=["hide-input"]
 kept = [f"{errors[name]:.1f} dB" if name in errors else "all"
@@ -257,7 +249,7 @@ for name in ("pixelcnn", "gpt-live"):
 # ### Grey digits
 #
 # One data set (MNIST, 256 levels), one unit (bits a pixel), one table. The
-# three models of {doc}`chapter 1 <01_bits>`, which count, stand above the
+# three models of [chapter 1](01_bits.ipynb), which count, stand above the
 # networks. Nothing was chosen by the test digits.
 
 # %% tags=["hide-input"]
@@ -282,49 +274,45 @@ assert abs(rounding) < 0.01  # eight bits a weight are enough
 label_bits = math.log2(10) / 784
 print(f"a label is worth at most {label_bits:.4f} bits a pixel")
 
-# %% tags=["remove-cell"]
-pl.glue("score_independent", f"{on_test['independent']:.2f}")
-pl.glue("score_counting", f"{on_test['counting']:.2f}")
-pl.glue("score_pixelcnn", f"{on_test['pixelcnn']:.3f}")
-pl.glue("score_gpt", f"{on_test['gpt']:.3f}")
-pl.glue("score_gpt_error", f"{bits['gpt test']['standard_error']:.3f}")
-pl.glue("score_gpt_minutes", f"{about['gpt']['minutes']:.0f}")
-pl.glue("score_gpt_parameters", f"{about['gpt']['parameters']:,}")
-pl.glue("score_rounding", f"{100 * abs(rounding):.2f}")
-pl.glue("score_live_share", f"""{100 * about['gpt-live']['megabytes']
-                                 / about['gpt']['megabytes']:.0f}""")
-pl.glue("score_label_bits", f"{label_bits:.4f}")
-pl.glue("score_patches_token", f"{bits_an_image['patches'] / 49:.2f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+share = 100 * about["gpt-live"]["megabytes"] / about["gpt"]["megabytes"]
+pl.say(rf"""
+The ± is the standard error: how far the mean would move with other test
+digits. (Two models on the *same* digits can be told apart more finely, since
+what is hard for the one is hard for the other.) Validation and test differ
+by more than that. They are digits of different writers. To round all weights
+to eight bits changes the GPT's bits by {100 * abs(rounding):.2f} %, and its
+file keeps
+{share:.0f} %
+of its bytes.
+""")
 
 # %% [markdown]
-# The ± is the standard error: how far the mean would move with other test
-# digits. (Two models on the *same* digits can be told apart more finely, since
-# what is hard for the one is hard for the other.) Validation and test differ
-# by more than that. They are digits of different writers. To round all weights
-# to eight bits changes the GPT's bits by {glue:text}`score_rounding` %, and
-# its file keeps {glue:text}`score_live_share` % of its bytes.
-#
 # ### Beside published numbers
 #
 # How good is that? For a fair answer the other number must be about the same
 # pixels with the same levels. For 256 levels there are few:
-#
-# | 256-level MNIST | bits a pixel | how |
-# |---|---|---|
-# | transformer, softmax attention {cite}`katharopoulos2020` | 0.621 | 8 layers, width 256, 250 epochs, on a GPU |
-# | the same with linear attention {cite}`katharopoulos2020` | 0.644 | the same |
-# | gated PixelCNN of a course {cite}`lippe2024` | 0.808 | test digits; 852,160 parameters, 150 epochs |
-# | `gpt` | {glue:text}`score_gpt` | test digits; {glue:text}`score_gpt_parameters` parameters, {glue:text}`score_gpt_minutes` minutes of one core |
-# | `pixelcnn` | {glue:text}`score_pixelcnn` | test digits; the same way |
-#
-# Two conditions to say aloud. Ours are told the label, and the others are not.
-# That looks like cheating, but it can be bounded: a label holds
-# $\log_2 10$ bits, so it can make a digit cheaper by
-# {glue:text}`score_label_bits` bits a pixel at most, for any good model
-# ({ref}`ex-label`). And ours had a single core, for the minutes in the table.
-# The transformers of the first two rows had far more, and are far ahead. The
-# gap is there to be closed by whoever has a GPU for a night;
-# {doc}`../book/scaling` says how.
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+| 256-level MNIST | bits a pixel | how |
+|---|---|---|
+| transformer, softmax attention ([Katharopoulos et al., 2020](../book/bibliography.md#katharopoulos2020)) | 0.621 | 8 layers, width 256, 250 epochs, on a GPU |
+| the same with linear attention ([Katharopoulos et al., 2020](../book/bibliography.md#katharopoulos2020)) | 0.644 | the same |
+| gated PixelCNN of a course ([Lippe, 2024](../book/bibliography.md#lippe2024)) | 0.808 | test digits; 852,160 parameters, 150 epochs |
+| `gpt` | {on_test['gpt']:.3f} | test digits; {about['gpt']['parameters']:,} parameters, {about['gpt']['minutes']:.0f} minutes of one core |
+| `pixelcnn` | {on_test['pixelcnn']:.3f} | test digits; the same way |
+
+Two conditions to say aloud. Ours are told the label, and the others are not.
+That looks like cheating, but it can be bounded: a label holds $\log_2 10$
+bits, so it can make a digit cheaper by {label_bits:.4f} bits a pixel at
+most, for any good model (exercise 1.3). And ours had a single core, for
+the minutes in the table. The transformers of the first two rows had far
+more, and are far ahead. The gap is there to be closed by whoever has a GPU
+for a night; [the page on scaling](../book/scaling.md) says how.
+""")
 
 # %% mystnb={"image": {"alt": "Dots on a logarithmic axis of bits a pixel, one line each, falling from uniform at 8 by independent pixels and counting to pixelcnn, gpt and gpt-live below 1, in blue. Three grey dots of published models: one near the GPT, two further to the left."}}
 published = {"PixelCNN of a course": 0.808, "linear attention": 0.644,
@@ -355,36 +343,34 @@ plt.show()
 # stored. These are other pictures than the ones above, so they get a table of
 # their own, in the unit of those papers. `pixelcnn-binary` was trained for it.
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 static = bits["pixelcnn-binary test"]
 binary = pl.load("pixelcnn-binary", "cpu")
 binary_seconds, _ = schooling(binary.provenance)
-pl.glue("score_static", f"{static['nats_per_image']:.2f}")
-pl.glue("score_static_error",
-        f"{static['standard_error'] * 784 * math.log(2):.2f}")
-pl.glue("score_static_bits", f"{static['bits_per_dimension']:.3f}")
-pl.glue("score_static_minutes", f"{binary_seconds / 60:.0f}")
-pl.glue("score_static_parameters", f"""{sum(
-    tensor.numel() for tensor in binary.prior.parameters()):,}""")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+count = sum(part.numel() for part in binary.prior.parameters())
+pl.say(rf"""
+| static binarised MNIST, test digits | nats an image |
+|---|---|
+| PixelRNN ([van den Oord et al., 2016](../book/bibliography.md#oord2016pixelrnn)) | 79.20 |
+| DRAW ([Gregor et al., 2015](../book/bibliography.md#gregor2015)) | at most 80.97 (a bound) |
+| PixelCNN ([van den Oord et al., 2016](../book/bibliography.md#oord2016pixelrnn)) | 81.30 |
+| `pixelcnn-binary` | {static['nats_per_image']:.2f} ± {static['standard_error'] * 784 * math.log(2):.2f} |
+| MADE ([Germain et al., 2015](../book/bibliography.md#germain2015)) | 86.64 |
+
+None of these is told a label. Ours has
+{count:,}
+parameters and {binary_seconds / 60:.0f} minutes of one core. (Our static set
+was drawn as theirs was, with the same split; that it is the same to the last
+bit is not proven.) In the unit of the table before it would be
+{static['bits_per_dimension']:.3f} bits a pixel, far "better" than any number
+there. It is the price of other pictures: two levels, of which a large part
+is coins. Exercise 7.2 shows what happens to whoever mixes them.
+""")
 
 # %% [markdown]
-# | static binarised MNIST, test digits | nats an image |
-# |---|---|
-# | PixelRNN {cite}`oord2016pixelrnn` | 79.20 |
-# | DRAW {cite}`gregor2015` | at most 80.97 (a bound) |
-# | PixelCNN {cite}`oord2016pixelrnn` | 81.30 |
-# | `pixelcnn-binary` | {glue:text}`score_static` ± {glue:text}`score_static_error` |
-# | MADE {cite}`germain2015` | 86.64 |
-#
-# None of these is told a label. Ours has
-# {glue:text}`score_static_parameters` parameters and
-# {glue:text}`score_static_minutes` minutes of one core. (Our static set was
-# drawn as theirs was, with the same split; that it is the same to the last bit
-# is not proven.) In the unit of the table before it would be
-# {glue:text}`score_static_bits` bits a pixel, far "better" than any number
-# there. It is the price of other pictures: two levels, of which a large part
-# is coins. {ref}`score-average` shows what happens to whoever mixes them.
-#
 # ### Bits of tokens
 #
 # The rest are prices of tokens, and each is a question of its own: what does
@@ -403,12 +389,16 @@ table(["", "what is described", "tokens", "bits an image", "bits a token"],
         f"{bits_an_image['bsq']:,.0f}",
         f"{bits_an_image['bsq'] / 600:.2f} of 10"]], words=2)
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+"{bits_an_image['patches'] / 49:.2f} bits of 10" says how well the network of
+`patches` guesses, and nothing about the picture: a tokenizer with useless
+tokens would have cheap ones. Bits of tokens mean something together with the
+error that is left, and that question has a section of its own.
+""")
+
 # %% [markdown]
-# "{glue:text}`score_patches_token` bits of 10" says how well the network of
-# `patches` guesses, and nothing about the picture: a tokenizer with useless
-# tokens would have cheap ones. Bits of tokens mean something together with the
-# error that is left, and that question has a section of its own.
-#
 # ## Bytes
 #
 # ### Nothing lost
@@ -435,16 +425,19 @@ for name, model in [*list(models.items())[:4], ("pixelcnn-binary", binary)]:
           f"for a price of {price / 8:.1f}")
     assert -8 < 8 * (len(blob) - header) - price < 12  # lucky ends: < 0
 
-# %% [markdown]
-# Every file gave back the same pixels. One digit proves little, so the next
-# table has the mean over {glue:text}`score_lossless_digits` digits, 100 of
-# each class: each in a file of its own, with all headers; and, by `gpt`, all in
-# one archive, with one header and one long number for all digits and their
-# labels. The rivals get the same pixels, with their strongest settings.
-# (`python -m benchmarks lossless`. A fresh process read our archive again.
-# Theirs hold no labels.)
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Every file gave back the same pixels. One digit proves little, so the next
+table has the mean over {lossless['digits']:,} digits, 100 of each class:
+each in a file of its own, with all headers; and, by `gpt`, all in one
+archive, with one header and one long number for all digits and their labels.
+The rivals get the same pixels, with their strongest settings.
+(`python -m benchmarks lossless`. A fresh process read our archive again.
+Theirs hold no labels.)
+""")
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 alone, archives = lossless["files"], lossless["archives"]
 rivals_alone = [name for name in alone if name not in NAMES]
 rivals_together = [name for name in archives if name not in NAMES]
@@ -456,26 +449,9 @@ saved_together = (archives[best_together]["bytes_per_digit"]
                   - archives["gpt"]["bytes_per_digit"])
 pays = {name: round(1e6 * about[name]["megabytes"] / saved_together, -2)
         for name in ("gpt", "gpt-live")}
-pl.glue("score_lossless_digits", f"{lossless['digits']:,}")
-pl.glue("score_gpt_file", f"{alone['gpt']['bytes']:.0f}")
-pl.glue("score_gpt_archive", f"{archives['gpt']['bytes_per_digit']:.1f}")
-pl.glue("score_header", f"{header}")
-pl.glue("score_gpt_header", f"{100 * header / alone['gpt']['bytes']:.0f}")
-pl.glue("score_best_alone", best_alone)
-pl.glue("score_best_alone_bytes", f"{alone[best_alone]['bytes']:.0f}")
-pl.glue("score_best_together", best_together)
-pl.glue("score_best_together_bytes",
-        f"{archives[best_together]['bytes_per_digit']:.0f}")
-pl.glue("score_pays", f"{pays['gpt']:,.0f}")
-pl.glue("score_pays_live", f"{pays['gpt-live']:,.0f}")
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 trips = pl.data.benchmark("round_trips").values()
-pl.glue("score_trips", f"{sum(trip['images'] for trip in trips):,}")
-pl.glue("score_trip_failures",
-        sum(trip["failures"] for trip in trips) or "none")
-pl.glue("score_damaged", f"{sum(trip['damaged'] for trip in trips):,}")
-pl.glue("score_refused", f"{sum(trip['refused'] for trip in trips):,}")
 
 # %% tags=["hide-input"]
 lines = {name: [alone.get(name, {}).get("bytes"),
@@ -493,26 +469,31 @@ promised = (8 * whole["header_bytes"] + whole["label_bits"]
             + whole["cross_entropy_bits"])  # what the model said
 assert 0.999 * promised < 8 * whole["bytes"] < 1.01 * promised
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+`gpt` needs {alone['gpt']['bytes']:.0f} bytes for a digit where the best
+rival, {best_alone}, needs {alone[best_alone]['bytes']:.0f};
+{100 * header / alone['gpt']['bytes']:.0f} % of ours is header. In an archive
+it is {archives['gpt']['bytes_per_digit']:.1f} against
+{archives[best_together]['bytes_per_digit']:.0f} ({best_together}).
+
+Is that a fair race? A file is only half of what the reader needs. The other
+half is the decoder, and ours weighs. The archive pays for the weights of
+`gpt` after {pays['gpt']:,.0f} digits, for those of `gpt-live` after
+{pays['gpt-live']:,.0f}. MNIST has 70,000. For a drawer of pictures take a
+format that everybody has; for a warehouse of them, and for learning where
+the bits are, a model.
+
+And do files come back? Of {sum(trip['images'] for trip in trips):,} images,
+written by all five systems and read by other processes,
+{sum(trip['failures'] for trip in trips) or 'none'} came back different. Of
+{sum(trip['damaged'] for trip in trips):,} files that were cut, flipped,
+mixed up or made of noise, {sum(trip['refused'] for trip in trips):,} were
+refused (`python -m benchmarks round_trips`).
+""")
+
 # %% [markdown]
-# `gpt` needs {glue:text}`score_gpt_file` bytes for a digit where the best
-# rival, {glue:text}`score_best_alone`, needs
-# {glue:text}`score_best_alone_bytes`; {glue:text}`score_gpt_header` % of ours
-# is header. In an archive it is {glue:text}`score_gpt_archive` against
-# {glue:text}`score_best_together_bytes` ({glue:text}`score_best_together`).
-#
-# Is that a fair race? A file is only half of what the reader needs. The other
-# half is the decoder, and ours weighs. The archive pays for the weights of
-# `gpt` after {glue:text}`score_pays` digits, for those of `gpt-live` after
-# {glue:text}`score_pays_live`. MNIST has 70,000. For a drawer of pictures take
-# a format that everybody has; for a warehouse of them, and for learning where
-# the bits are, a model.
-#
-# And do files come back? Of {glue:text}`score_trips` images, written by all
-# five systems and read by other processes, {glue:text}`score_trip_failures`
-# came back different. Of {glue:text}`score_damaged` files that were cut,
-# flipped, mixed up or made of noise, {glue:text}`score_refused` were refused
-# (`python -m benchmarks round_trips`).
-#
 # ### Something lost
 #
 # With an error allowed, there is no best file, only a curve: for each size the
@@ -537,7 +518,6 @@ def draw_rivals(axis, rivals, most=45):
                       else "bottom", color=COLOURS[name])
     axis.set(xlabel="bytes of a file", ylabel="PSNR, dB")
 
-
 # %% [markdown]
 # Ours are stars, since they are single files and no curves. Files without any
 # error have infinitely many decibels; they become triangles on the upper edge.
@@ -561,7 +541,6 @@ def draw_ours(axis, name):
     axis.annotate(name, (file_bytes[name], errors[name]), xytext=(-4, 8),
                   textcoords="offset points", color=pl.figures.BLUE)
 
-
 # %% mystnb={"image": {"alt": "Two panels of PSNR against the bytes of a file. Above, digits: rising curves of WebP, AVIF and JPEG; blue stars for patches and, lower, for symbols, far to the left of all curves; on the upper edge triangles for files without error, gpt and pixelcnn to the left of WebP and PNG. Below, frames: rising curves of JPEG, WebP, WebP at half size and AVIF, and at few bytes, to the left of most of them, blue dots and a star for bsq."}}
 figure, axes = plt.subplots(2, 1, figsize=(5, 6.8), layout="constrained")
 draw_rivals(axes[0], digit_rates["rivals"])
@@ -582,7 +561,7 @@ axes[1].set(xlim=(0, None))
 axes[1].set_title("frames, 150 x 100, colour", fontsize=10)
 plt.show()
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 def bytes_for(rows, decibels):
     """Bytes that a rival needs for that PSNR; None if it has no such file."""
     line = sorted((psnr(row["mse"]), row["bytes"]) for row in rows)
@@ -591,79 +570,72 @@ def bytes_for(rows, decibels):
     return np.interp(decibels, *zip(*line))
 
 
-needed = {}
+needed, lossy_pays = {}, {}
 for name, rivals, unit in (("patches", digit_rates["rivals"], "digits"),
                            ("bsq", frames["rivals"], "frames")):
     found = {rival_name: bytes_for(rows, errors[name])
              for rival_name, rows in rivals.items()}
     needed[name] = min((size, rival_name) for rival_name, size
                        in found.items() if size is not None)
-    pl.glue(f"score_{name}_bytes", f"{file_bytes[name]:.0f}")
-    pl.glue(f"score_{name}_psnr", f"{errors[name]:.1f}")
-    pl.glue(f"score_{name}_rival", needed[name][1])
-    pl.glue(f"score_{name}_needed", f"{needed[name][0]:.0f}")
     gained = needed[name][0] - file_bytes[name]
     after = round(1e6 * about[name]["megabytes"] / max(1, gained), -2)
-    pl.glue(f"score_{name}_pays", "never" if gained < 1 else
-            f"after {after:,.0f} {unit}")
+    lossy_pays[name] = ("never" if gained < 1
+                        else f"after {after:,.0f} {unit}")
 
-# %% tags=["remove-cell"]
-pl.glue("score_rate_digits", digit_rates["digits"])
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 least = min(digit_rates["rivals"]["WebP"], key=lambda row: row["bytes"])
-pl.glue("score_least_webp", f"{least['bytes']:.0f}")
-pl.glue("score_least_webp_psnr", f"{psnr(least['mse']):.1f}")
-pl.glue("score_gpt_here", f"{ours_on_digits['gpt']['bytes']:.0f}")
-pl.glue("score_rate_frames", frames["frames"])
-pl.glue("score_symbols_psnr", f"{errors['symbols']:.1f}")
 
 # %%
 assert needed["patches"][0] > 2 * file_bytes["patches"]
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+(Means over {digit_rates['digits']} validation digits and {frames['frames']}
+validation frames, whole files. The dots beside `bsq` are the smaller models
+of chapter 6.)
+
+**Digits.** A file of `patches` has {file_bytes['patches']:.0f} bytes,
+{header} of them header, at {errors['patches']:.1f} dB. The best rival for
+that error, {needed['patches'][1]}, would need
+{needed['patches'][0]:.0f} (read off between two of its files). And look at
+the left end of WebP's curve: its smallest file has {least['bytes']:.0f}
+bytes at {psnr(least['mse']):.1f} dB, and with
+{ours_on_digits['gpt']['bytes']:.0f}, on the same digits, `gpt` keeps every
+pixel. The error of `symbols` is counted against the digit at 30 x 30: black
+and white cannot say grey, and {errors['symbols']:.1f} dB is what that costs.
+
+**Frames.** `bsq` has {file_bytes['bsq']:.0f} bytes at {errors['bsq']:.1f}
+dB, {needed['bsq'][1]} needs {needed['bsq'][0]:.0f}.
+[Chapter 6](06_bsq.ipynb) says what else must be held against that (the
+rivals know nothing of karts), and takes headers off as well.
+
+**Weights.** Against these rivals the weights of `patches` pay for themselves
+{lossy_pays['patches']}, and those of `bsq` {lossy_pays['bsq']}.
+""")
+
 # %% [markdown]
-# (Means over {glue:text}`score_rate_digits` validation digits and
-# {glue:text}`score_rate_frames` validation frames, whole files. The dots beside
-# `bsq` are the smaller models of chapter 6.)
-#
-# **Digits.** A file of `patches` has {glue:text}`score_patches_bytes` bytes,
-# {glue:text}`score_header` of them header, at {glue:text}`score_patches_psnr`
-# dB. The best rival for that error, {glue:text}`score_patches_rival`, would
-# need {glue:text}`score_patches_needed` (read off between two of its files).
-# And look at the left end of WebP's curve: its smallest file has
-# {glue:text}`score_least_webp` bytes at {glue:text}`score_least_webp_psnr` dB,
-# and with {glue:text}`score_gpt_here`, on the same digits, `gpt` keeps every
-# pixel. The error of `symbols` is counted against the digit at 30 x 30: black
-# and white cannot say grey, and {glue:text}`score_symbols_psnr` dB is what
-# that costs.
-#
-# **Frames.** `bsq` has {glue:text}`score_bsq_bytes` bytes at
-# {glue:text}`score_bsq_psnr` dB, {glue:text}`score_bsq_rival` needs
-# {glue:text}`score_bsq_needed`. {doc}`Chapter 6 <06_bsq>` says what else must
-# be held against that (the rivals know nothing of karts), and takes headers
-# off as well.
-#
-# **Weights.** Against these rivals the weights of `patches` pay for themselves
-# {glue:text}`score_patches_pays`, and those of `bsq`
-# {glue:text}`score_bsq_pays`.
-#
 # ## Pictures
-#
-# Bits do not see pictures. A model may be good at the pixels that cost most,
-# the greys along a stroke, and lose the thread of the digit; another may draw
-# one perfect 7 and nothing else. Likelihood and looks can come apart in both
-# directions {cite}`theis2016`. So four questions are put to
-# {glue:text}`score_samples` digits of each system, drawn at temperature 1
-# without a filter.
-#
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Bits do not see pictures. A model may be good at the pixels that cost most,
+the greys along a stroke, and lose the thread of the digit; another may draw
+one perfect 7 and nothing else. Likelihood and looks can come apart in both
+directions ([Theis et al., 2016](../book/bibliography.md#theis2016)). So four
+questions are put to {samples['samples']:,} digits of each system, drawn at
+temperature 1 without a filter.
+""")
+
+# %% [markdown]
 # ### Is it the digit that was asked for?
 #
-# The {term}`judge` of {doc}`chapter 3 <03_gpt>` reads them. It learned from
-# digits that no other network has seen, and it chose none of the samples. No
-# reader is perfect: the last column says how many *real* digits it reads
-# rightly when the system's own tokenizer shows them. That is the ceiling.
-
-# %% tags=["remove-cell"]
-pl.glue("score_samples", f"{samples['samples']:,}")
-pl.glue("score_judge", f"{100 * samples['judge_on_real_digits']:.1f}")
+# The [judge](../book/glossary.md#judge) of [chapter 3](03_gpt.ipynb) reads
+# them. It learned from digits that no other network has seen, and it chose
+# none of the samples. No reader is perfect: the last column says how many
+# *real* digits it reads rightly when the system's own tokenizer shows them.
+# That is the ceiling.
 
 # %% tags=["hide-input"]
 hardest = {name: int(np.argmin(samples[name]["agreement_by_class"]))
@@ -688,31 +660,30 @@ assert all(samples[name]["agreement"] <= 0.02
            + samples[name]["judge_on_real_digits_as_shown"]
            for name in DIGITS)
 
-# %% tags=["remove-cell"]
-pl.glue("score_judge_first", by_judge[0])
-pl.glue("score_judge_gpt", f"{100 * samples['gpt']['agreement']:.0f}")
-pl.glue("score_judge_pixelcnn",
-        f"{100 * samples['pixelcnn']['agreement']:.0f}")
-pl.glue("score_judge_patches",
-        f"{100 * samples['patches']['agreement']:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+Few steps help. A drawing is as good as its worst step, and a slip is never
+taken back: `gpt` has 784 places to slip
+({100 * samples['gpt']['agreement']:.0f} % are read as asked), `patches` 49
+({100 * samples['patches']['agreement']:.0f} %), and each entry of its list
+is a clean piece of a stroke. And bits? For the very same pixels `gpt` needs
+fewer than `pixelcnn`; but {100 * samples['gpt']['agreement']:.0f} % of its
+digits are read as asked, and {100 * samples['pixelcnn']['agreement']:.0f} %
+of those of `pixelcnn`. The one number does not tell the other.
+""")
 
 # %% [markdown]
-# Few steps help. A drawing is as good as its worst step, and a slip is never
-# taken back: `gpt` has 784 places to slip ({glue:text}`score_judge_gpt` % are
-# read as asked), `patches` 49 ({glue:text}`score_judge_patches` %), and each
-# entry of its list is a clean piece of a stroke. And bits? For the very same
-# pixels `gpt` needs fewer than `pixelcnn`; but {glue:text}`score_judge_gpt` % of
-# its digits are read as asked, and {glue:text}`score_judge_pixelcnn` % of those
-# of `pixelcnn`. The one number does not tell the other.
-#
 # ### Are they as varied as real ones?
 #
 # A system that drew the same good 7 each time would have 100 %. So compare not
 # digits but *crowds*. The judge sees 96 features in a digit; a crowd is a
 # cloud of points in 96 dimensions. Describe each cloud by its mean $\mu$ and
 # its covariance $\Sigma$, as if it were Gaussian. The **Fréchet distance** of
-# two such clouds {cite}`dowson1982,heusel2017` (its square, as everybody gives
-# it) is
+# two such clouds
+# ([Dowson and Landau, 1982](../book/bibliography.md#dowson1982);
+# [Heusel et al., 2017](../book/bibliography.md#heusel2017)) (its square, as
+# everybody gives it) is
 #
 # $$
 # d = |\mu_1 - \mu_2|^2 + \operatorname{tr}\left(\Sigma_1 + \Sigma_2
@@ -732,7 +703,6 @@ def frechet(a, b):
     values = np.linalg.eigvals(cov_a @ cov_b).real.clip(min=0)
     return (((mean_a - mean_b) ** 2).sum() + np.trace(cov_a)
             + np.trace(cov_b) - 2 * np.sqrt(values).sum())
-
 
 # %% [markdown]
 # If all features are independent, the formula becomes
@@ -761,7 +731,7 @@ print(f"known: {truth:.3f}; from {counts[-1]:,} points {other[-1]:.3f}")
 assert abs(other[-1] - truth - same[-1]) < 0.1 * truth
 assert same == sorted(same, reverse=True) and same[0] > other[-1]
 
-# %% mystnb={"image": {"alt": "Fréchet distance to a reference crowd against the number of points, both axes logarithmic. The orange curve, a crowd that is really different, falls towards a dotted line and then lies flat on it. The blue curve, a crowd that is not different at all, falls steadily; at its left end it lies above the right end of the orange one."}}
+# %% mystnb={"image": {"alt": "Fr\u00e9chet distance to a reference crowd against the number of points, both axes logarithmic. The orange curve, a crowd that is really different, falls towards a dotted line and then lies flat on it. The blue curve, a crowd that is not different at all, falls steadily; at its left end it lies above the right end of the orange one."}}
 figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
 for values, colour, words in ((other, pl.figures.ORANGE, "really different"),
                               (same, pl.figures.BLUE, "the same")):
@@ -778,37 +748,29 @@ axis.set_xticklabels([f"{count:,}" for count in shown])
 axis.minorticks_off()
 plt.show()
 
-# %% tags=["remove-cell"]
-pl.glue("score_bias_few", f"{same[0]:.2f}")
-pl.glue("score_bias_many", f"{other[-1]:.2f}")
-pl.glue("score_bias_ratio_few", f"{other[0] / same[0]:.1f}")
-pl.glue("score_bias_ratio_many", f"{other[-2] / same[-2]:.0f}")
-
-# %% [markdown]
-# The formula is right, and the picture holds a trap. The blue crowd *is* the
-# reference, its distance should be 0, and from 200 points it comes out as
-# {glue:text}`score_bias_few`: more than the orange crowd, which really is
-# different, has from 20,000 ({glue:text}`score_bias_many`). A covariance of 96
-# dimensions cannot be learned from few points, and each mistake in it counts
-# as distance. The distance is **biased**, upwards, and the fewer points the
-# more {cite}`chong2020`. So a distance without its number of points says
-# nothing, and two of them with different numbers even less.
-#
-# Our way out: always {glue:text}`score_frechet_n` points against
-# {glue:text}`score_frechet_reference`, and beside each distance the
-# **floor**, what {glue:text}`score_frechet_n` *real* digits get, with the same
-# number of each class. The ratio of the two is what the scoreboard shows: 1
-# means "by this measure and with so many points, not to be told from real
-# digits". (With another number of points the ratio is another, too. In the
-# picture it is
-# {glue:text}`score_bias_ratio_few` at 200 points and
-# {glue:text}`score_bias_ratio_many` at 5,000.)
-
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
 distance = samples["frechet"]
-pl.glue("score_frechet_n", f"{distance['n']:,}")
-pl.glue("score_frechet_reference", f"{distance['reference']:,}")
-pl.glue("score_frechet_sets", distance["sets"])
+pl.say(rf"""
+The formula is right, and the picture holds a trap. The blue crowd *is* the
+reference, its distance should be 0, and from 200 points it comes out as
+{same[0]:.2f}: more than the orange crowd, which really is different, has
+from 20,000 ({other[-1]:.2f}). A covariance of 96 dimensions cannot be
+learned from few points, and each mistake in it counts as distance. The
+distance is **biased**, upwards, and the fewer points the more
+([Chong and Forsyth, 2020](../book/bibliography.md#chong2020)). So a distance
+without its number of points says nothing, and two of them with different
+numbers even less.
+
+Our way out: always {distance['n']:,} points against
+{distance['reference']:,}, and beside each distance the **floor**, what
+{distance['n']:,} *real* digits get, with the same number of each class. The
+ratio of the two is what the scoreboard shows: 1 means "by this measure and
+with so many points, not to be told from real digits". (With another number
+of points the ratio is another, too. In the picture it is
+{other[0] / same[0]:.1f} at 200 points and {other[-2] / same[-2]:.0f} at
+5,000.)
+""")
 
 # %% tags=["hide-input"]
 table(["Fréchet distance", "to real digits", "times the floor",
@@ -826,31 +788,34 @@ for name in DIGITS:
     assert math.isclose(samples[name]["frechet_ratio"], rel_tol=0.02,
                         b=samples[name]["frechet"] / distance["floor"])
 
-# %% [markdown]
-# (Medians of {glue:text}`score_frechet_sets` sets.) The last column asks a
-# milder question. A system of patches cannot draw a pixel that is not in its
-# list, however well its network guesses. Measured against real digits as its
-# tokenizer shows them, only the network is judged; the distance between the
-# two columns is the tokenizer's.
-#
-# ### Can one learn from them?
-#
-# The hardest question is also the most useful. Take
-# {glue:text}`score_taught` drawn digits with the labels that were asked for,
-# and train a fresh reader on nothing else. How many *real* digits does it read
-# {cite}`ravuri2019`? It finds out about everything at once: wrong labels,
-# missing variety, strokes that no hand makes. Beside it, the same reader taught
-# by as many real digits.
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+(Medians of {distance['sets']} sets.) The last column asks a milder question.
+A system of patches cannot draw a pixel that is not in its list, however well
+its network guesses. Measured against real digits as its tokenizer shows
+them, only the network is judged; the distance between the two columns is the
+tokenizer's.
+""")
 
-# %% tags=["remove-cell"]
+# %% [markdown]
+# ### Can one learn from them?
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
 reader = samples["classifier"]
-pl.glue("score_taught", f"{reader['trained_on']:,}")
+pl.say(rf"""
+The hardest question is also the most useful. Take {reader['trained_on']:,}
+drawn digits with the labels that were asked for, and train a fresh reader on
+nothing else. How many *real* digits does it read
+([Ravuri and Vinyals, 2019](../book/bibliography.md#ravuri2019))? It finds
+out about everything at once: wrong labels, missing variety, strokes that no
+hand makes. Beside it, the same reader taught by as many real digits.
+""")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 teachers = sorted(DIGITS, key=lambda name:
                   -samples[name]["classifier_accuracy"])
-pl.glue("score_teacher", teachers[0])
-pl.glue("score_teacher_accuracy",
-        f"{100 * samples[teachers[0]]['classifier_accuracy']:.1f}")
-pl.glue("score_teacher_real", f"{100 * reader['on_real_digits']:.1f}")
 
 # %% tags=["hide-input"]
 table(["taught by", "real digits read rightly, %",
@@ -860,11 +825,15 @@ table(["taught by", "real digits read rightly, %",
           f"{100 * samples[name]['nearer_than_median']:.0f}",
           samples[name]["copies"]] for name in DIGITS)])
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The best teacher is {teachers[0]}: who has never seen a real digit reads
+{100 * samples[teachers[0]]['classifier_accuracy']:.1f} % of them; taught by
+real ones it would be {100 * reader['on_real_digits']:.1f} %.
+""")
+
 # %% [markdown]
-# The best teacher is {glue:text}`score_teacher`: who has never seen a real
-# digit reads {glue:text}`score_teacher_accuracy` % of them; taught by real
-# ones it would be {glue:text}`score_teacher_real` %.
-#
 # ### Or are they copies?
 #
 # A system that had learned its training digits by heart would pass all three
@@ -882,14 +851,14 @@ assert max(samples[name]["copies"] for name in DIGITS) < 10
 # %% [markdown]
 # ### One knob, two wishes
 #
-# {term}`Temperature <temperature>` and {term}`top-p` are said to trade one wish
-# for the other. Lower, and each step takes what is likely: more digits should
-# be read as asked, and they become alike. Is it so, and how much of the one
-# for how much of the other? Diversity is measured in the judge's features
-# again: the distance of a digit to the nearest other of its class, divided by
-# that of as many real digits, as the system's tokenizer shows them. 1 is as
-# diverse as real ones. More is no praise: what is unlike all digits is often
-# no digit.
+# [Temperature](../book/glossary.md#temperature) and
+# [top-p](../book/glossary.md#top-p) are said to trade one wish for the other.
+# Lower, and each step takes what is likely: more digits should be read as
+# asked, and they become alike. Is it so, and how much of the one for how much
+# of the other? Diversity is measured in the judge's features again: the
+# distance of a digit to the nearest other of its class, divided by that of as
+# many real digits, as the system's tokenizer shows them. 1 is as diverse as
+# real ones. More is no praise: what is unlike all digits is often no digit.
 
 # %%
 trade = pl.data.benchmark("trade")
@@ -911,14 +880,6 @@ for name in ("symbols", "patches"):  # 300 digits: a point is chance
     assert (setting(name, 1, 0.9)["agreement"]
             > setting(name)["agreement"] - 0.01)
 assert setting("symbols", 0.6)["agreement"] < setting("symbols")["agreement"]
-
-# %% tags=["remove-cell"]
-for name in TRADERS:
-    for key, row in (("cold", setting(name, 0.6)), ("plain", setting(name)),
-                     ("nucleus", setting(name, 1, 0.9))):
-        pl.glue(f"score_{key}_{name}", f"{100 * row['agreement']:.0f}")
-        pl.glue(f"score_{key}_{name}_diversity", f"{row['diversity']:.2f}")
-pl.glue("score_trade_samples", pl.data.benchmark("trade")["samples"])
 
 # %% mystnb={"image": {"alt": "Per cent read as asked against diversity, for four systems, each with a solid line of temperatures from 0.6 to 1.2 and a dashed line of top-p from 1 to 0.8. Those of symbols and patches lie near the top and run sideways. Those of pixelcnn and gpt are arches with their tops near temperature 1; to the left, where it is colder, they fall far down. A cross marks real digits, at diversity 1 and near the top."}}
 LOOK = {  # colour; temperature and top-p where the name stands
@@ -946,27 +907,31 @@ axis.set(xlabel="diversity, 1: as real digits", ylabel="read as asked, %",
          xlim=(0.3, 2), ylim=(None, 106))
 plt.show()
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+read = {name: [f"{100 * setting(name, *knobs)['agreement']:.0f} %"
+               for knobs in ((0.6,), (1,), (1, 0.9))] for name in TRADERS}
+pl.say(rf"""
+(Solid: temperature 0.6, 0.8, 1, 1.2, from the left; dashed: top-p 0.8, 0.9,
+0.95, 1. The two meet at temperature 1 without a filter.
+{pl.data.benchmark('trade')['samples']} digits a dot.) For `symbols` and
+`patches` top-p keeps its promise: at 0.9, {read['symbols'][2]} and
+{read['patches'][2]} are read as asked, instead of {read['symbols'][1]} and
+{read['patches'][1]} without a filter, and the diversity of `patches` falls
+from {setting('patches')['diversity']:.2f} to
+{setting('patches', 1, 0.9)['diversity']:.2f}. Temperature is a blunter knob:
+at 0.6 `symbols` is down at {read['symbols'][0]}.
+
+For single pixels both fail. At temperature 0.6 `gpt` is read as asked in
+{read['gpt'][0]} of all cases, against {read['gpt'][1]} at 1;
+`pixelcnn` in {read['pixelcnn'][0]}. A pixel is most often what its
+neighbour was. Who always prefers the likely goes on as before, 784 times:
+paper stays empty, ink floods, as [chapter 3](03_gpt.ipynb) shows. The
+likeliest steps do not make a likely picture. What is a safe setting for one
+tokenizer may ruin another.
+""")
+
 # %% [markdown]
-# (Solid: temperature 0.6, 0.8, 1, 1.2, from the left; dashed: top-p 0.8, 0.9,
-# 0.95, 1. The two meet at temperature 1 without a filter.
-# {glue:text}`score_trade_samples` digits a dot.) For `symbols` and `patches`
-# top-p keeps its promise: at 0.9, {glue:text}`score_nucleus_symbols` % and
-# {glue:text}`score_nucleus_patches` % are read as asked, instead of
-# {glue:text}`score_plain_symbols` % and {glue:text}`score_plain_patches` %
-# without a filter, and the diversity of `patches` falls from
-# {glue:text}`score_plain_patches_diversity` to
-# {glue:text}`score_nucleus_patches_diversity`. Temperature is a blunter knob:
-# at 0.6 `symbols` is down at {glue:text}`score_cold_symbols` %.
-#
-# For single pixels both fail. At temperature 0.6 `gpt` is read as asked in
-# {glue:text}`score_cold_gpt` % of all cases, against
-# {glue:text}`score_plain_gpt` % at 1; `pixelcnn` in
-# {glue:text}`score_cold_pixelcnn` %. A pixel is most often what its neighbour
-# was. Who always prefers the likely goes on as before, 784 times: paper stays
-# empty, ink floods, as {doc}`chapter 3 <03_gpt>` shows. The likeliest steps do
-# not make a likely picture. What is a safe setting for one tokenizer may ruin
-# another.
-#
 # No setting is right or wrong. But a sample that was shown at temperature 0.8
 # and a diversity that was measured at 1 belong to two different systems, and
 # whoever compares two models should let both move along their line. The
@@ -1009,35 +974,28 @@ times_faster = {name: drawing[name]["times_faster"] for name in ready}
 for name, times in times_faster.items():
     print(f"{name}: {times:.1f} times as fast with what is remembered")
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 quickest = min((name for name in ready if name != "bsq"), key=seconds.get)
-pl.glue("score_hf_digits", hugging["digits"])
-pl.glue("score_hf_version", hugging["transformers"])
-pl.glue("score_hf_ours", f"{hugging['gpt_seconds']:.1f}")
-pl.glue("score_hf_default", f"{hugging['default_cache_seconds']:.1f}")
-pl.glue("score_hf_static", f"{hugging['static_cache_seconds']:.1f}")
-pl.glue("score_quickest", quickest)
-pl.glue("score_quickest_seconds",
-        f"{drawing[quickest]['cached_seconds']:.2f}")
-pl.glue("score_gpt_seconds", f"{drawing['gpt']['cached_seconds']:.1f}")
-pl.glue("score_pixelcnn_times", f"{times_faster['pixelcnn']:.0f}")
-pl.glue("score_patches_times", f"{times_faster['patches']:.0f}")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+(Each pair of dots is about the same few pictures, drawn in one batch, and
+they are the same, token for token.) 64 digits take
+{drawing['gpt']['cached_seconds']:.1f} seconds from `gpt` and
+{drawing[quickest]['cached_seconds']:.2f} from {quickest}: fewer tokens,
+fewer steps. The cache matters most where it is most needed:
+{times_faster['pixelcnn']:.0f} times for the 784 places of `pixelcnn`,
+{times_faster['patches']:.0f} times for the 49 of `patches`. Side by side in
+one run, for {hugging['digits']} digits, `gpt` took
+{hugging['gpt_seconds']:.1f} s, the library
+{hugging['default_cache_seconds']:.1f} with its usual cache and
+{hugging['static_cache_seconds']:.1f} with its static one (version
+{hugging['transformers']}). That is a question of overhead: the network is so
+small that a general program spends its time on generality.
+""")
 
 # %% [markdown]
-# (Each pair of dots is about the same few pictures, drawn in one batch, and
-# they are the same, token for token.) 64 digits take
-# {glue:text}`score_gpt_seconds` seconds from `gpt` and
-# {glue:text}`score_quickest_seconds` from {glue:text}`score_quickest`: fewer
-# tokens, fewer steps. The cache matters most where it is most needed:
-# {glue:text}`score_pixelcnn_times` times for the 784 places of `pixelcnn`,
-# {glue:text}`score_patches_times` times for the 49 of `patches`. Side by side
-# in one run, for {glue:text}`score_hf_digits` digits, `gpt` took
-# {glue:text}`score_hf_ours` s, the library
-# {glue:text}`score_hf_default` with its usual cache and
-# {glue:text}`score_hf_static` with its static one (version
-# {glue:text}`score_hf_version`). That is a question of overhead: the network is
-# so small that a general program spends its time on generality.
-#
 # A file is written token by token too, one image at a time and without the
 # help of a batch:
 
@@ -1075,20 +1033,18 @@ slower = {name: round(1000 * sum(files[name].values()) / milliseconds, -1)
           for name, milliseconds in (("gpt", png), ("bsq", webp))}
 assert slower["gpt"] > 20 and slower["bsq"] > 5
 
-# %% tags=["remove-cell"]
-pl.glue("score_slower_gpt", f"{slower['gpt']:,.0f}")
-pl.glue("score_slower_bsq", f"{slower['bsq']:,.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 gain_bsq = 100 * (1 - file_bytes["bsq"] / needed["bsq"][0])
-pl.glue("score_gain_bsq", f"{gain_bsq:.0f} % smaller" if gain_bsq > 0
-        else f"{-gain_bsq:.0f} % larger")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+To write and read a digit takes `gpt` about {slower['gpt']:,.0f} times as
+long as PNG; `bsq` takes about {slower['bsq']:,.0f} times as long for a frame
+as WebP at its most careful. This is what is paid for small files.
+""")
 
 # %% [markdown]
-# To write and read a digit takes `gpt` about {glue:text}`score_slower_gpt`
-# times as long as PNG; `bsq` takes about {glue:text}`score_slower_bsq` times as
-# long for a frame as WebP at its most careful. This is what is paid for small
-# files.
-#
-# (score-which)=
 # ## Which one?
 #
 # Now the table to act on. The systems in it are picked by the results, not by
@@ -1144,14 +1100,18 @@ advice += [
      "PNG, WebP or AVIF: everybody reads them, within milliseconds"]]
 table(["if you want", "take", "because"], advice, words=3)
 
-# %% tags=["remove-cell"]
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
 unpicked = set(NAMES) - {row[1] for row in advice}
-pl.glue("score_unpicked", ", ".join(sorted(unpicked)) or "nobody")
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+(In no row: {', '.join(sorted(unpicked)) or 'nobody'}. Beaten everywhere is
+not the same as useless: each chapter needed the one before it.) And this is
+what one types:
+""")
 
 # %% [markdown]
-# (In no row: {glue:text}`score_unpicked`. Beaten everywhere is not the same as
-# useless: each chapter needed the one before it.) And this is what one types:
-#
 # ```bash
 # pixellab sample patches --targets 3,8 --top-p 0.9
 # pixellab compress DIGIT.png --model gpt --label 3 --out small
@@ -1176,11 +1136,11 @@ pl.glue("score_unpicked", ", ".join(sorted(unpicked)) or "nobody")
 #
 # | what is missing | why | what it would take |
 # |---|---|---|
-# | large photographs | 784 or 600 tokens; a photograph of a million pixels has 40,000 of the patches of `bsq`, and attention looks from each at all before it | a tokenizer with larger patches and an adversarial loss {cite}`esser2021`, far more data and many GPUs {cite}`chen2020`; {doc}`../book/scaling` counts them |
-# | a picture for a sentence | our only question is a label, 0 to 9 | text as the first tokens, and hundreds of millions of captioned pictures {cite}`ramesh2021` |
-# | all tokens at once | one step a token | models that fill in many tokens a step {cite}`chang2022`, or go from coarse to fine {cite}`tian2024` |
-# | diffusion | it draws in another order, from noise, and is the usual choice for photographs today; its likelihoods are among the best as well | another book: {cite}`ho2020`, {cite}`kingma2021` |
-# | files for other machines | sums of floats may be rounded differently there; such a file is refused | networks of integers {cite}`balle2019` |
+# | large photographs | 784 or 600 tokens; a photograph of a million pixels has 40,000 of the patches of `bsq`, and attention looks from each at all before it | a tokenizer with larger patches and an adversarial loss ([Esser et al., 2021](../book/bibliography.md#esser2021)), far more data and many GPUs ([Chen et al., 2020](../book/bibliography.md#chen2020)); [the page on scaling](../book/scaling.md) counts them |
+# | a picture for a sentence | our only question is a label, 0 to 9 | text as the first tokens, and hundreds of millions of captioned pictures ([Ramesh et al., 2021](../book/bibliography.md#ramesh2021)) |
+# | all tokens at once | one step a token | models that fill in many tokens a step ([Chang et al., 2022](../book/bibliography.md#chang2022)), or go from coarse to fine ([Tian et al., 2024](../book/bibliography.md#tian2024)) |
+# | diffusion | it draws in another order, from noise, and is the usual choice for photographs today; its likelihoods are among the best as well | another book: ([Ho et al., 2020](../book/bibliography.md#ho2020)), ([Kingma et al., 2021](../book/bibliography.md#kingma2021)) |
+# | files for other machines | sums of floats may be rounded differently there; such a file is refused | networks of integers ([Balle et al., 2019](../book/bibliography.md#balle2019)) |
 # | video | each frame is written as if none came before | tokens of the last frame as context |
 # | every kind of picture | digits and one game are all they have seen | other data; the code stays |
 #
@@ -1192,21 +1152,20 @@ pl.glue("score_unpicked", ", ".join(sorted(unpicked)) or "nobody")
 # with another seed.
 #
 # ## Exercises
-#
-# ```{exercise} From bits to an archive
-# :label: score-archive
+
+# %% [markdown]
+# ### Exercise 7.1: From bits to an archive
 #
 # From the table of grey digits alone, its first column, guess the size of the
-# archive of {glue:text}`score_lossless_digits` digits by `gpt`. How far off
-# are you, in per cent? Then name everything else that an archive must hold,
+# archive of all those digits by `gpt`. How far off are you, in per cent? Then
+# name everything else that an archive must hold,
 # and find what is left: what does the coder itself cost?
-# ```
-#
-# ```{solution-start} score-archive
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 7.1
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 guess = bits["gpt valid"]["bits_per_dimension"] * 784 * 1000 / 8
 print(f"guessed from 2,000 digits: {guess:,.0f} bytes; really "
       f"{whole['bytes']:,} ({100 * (whole['bytes'] / guess - 1):+.2f} %)")
@@ -1219,29 +1178,28 @@ for name, value in parts.items():
 assert abs(guess / whole["bytes"] - 1) < 0.05
 assert abs(parts["coder"]) < 0.005 * whole["bytes"]
 
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The guess is off mainly because these digits are not the average ones, and
+because of the labels: $\log_2 10$ bits each. Header, checksums and the last
+byte of the coder are spread over all digits and vanish. In single files they
+were {100 * header / alone['gpt']['bytes']:.0f} % of each.
+""")
+
 # %% [markdown]
-# The guess is off mainly because these digits are not the average ones, and
-# because of the labels: $\log_2 10$ bits each. Header, checksums and the last
-# byte of the coder are spread over all digits and vanish. In single files they
-# were {glue:text}`score_gpt_header` % of each.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} The average of two binarisations
-# :label: score-average
+# ### Exercise 7.2: The average of two binarisations
 #
 # A leaderboard lists "MNIST, binarised" and averages a model's nats over two
 # test sets, thresholded and static, "to be fair to both". Score 50 validation
 # digits in both ways with `pixelcnn-binary`. What would a model have to do to
 # climb on that board? Why is the average nobody's price?
-# ```
-#
-# ```{solution-start} score-average
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 7.2
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 fifty = x_valid[::40]
 nats = {how: math.log(2) * binary.bits(
     pl.data.binarize(fifty, how)).mean().item()
@@ -1252,35 +1210,34 @@ for share in (0, 0.5, 1):
 made, pixelrnn = 86.64, 79.20  # from the table above
 assert nats["sampled"] - nats["threshold"] > made - pixelrnn
 
-# %% tags=["remove-cell"]
-pl.glue("score_nats_between", f"{nats['sampled'] - nats['threshold']:.0f}")
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
+# @title { display-mode: "form" }
+pl.say(rf"""
+The same network, the same digits, and the number moves by
+{nats['sampled'] - nats['threshold']:.0f} nats with the mixture, more than
+lies between MADE and PixelRNN. The average is a price of pictures that are
+thresholded in one half and drawn in the other, and nobody has such pictures.
+And the two halves do not weigh the same: in the drawn ones most nats are
+coins, which no model can save, so one climbs by being good at edges.
+Averaging bits is right over images of *one* distribution. Over two it
+answers no question.
+""")
 
 # %% [markdown]
-# The same network, the same digits, and the number moves by
-# {glue:text}`score_nats_between` nats with the mixture, more than lies between
-# MADE and PixelRNN. The average is a price of pictures that are thresholded in
-# one half and drawn in the other, and nobody has such pictures. And the two
-# halves do not weigh the same: in the drawn ones most nats are coins, which no
-# model can save, so one climbs by being good at edges. Averaging bits is right
-# over images of *one* distribution. Over two it answers no question.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} Your own scoreboard
-# :label: score-weights
+# ### Exercise 7.3: Your own scoreboard
 #
 # Somebody wants one winner. Give each of these axes a weight: read as asked,
 # Fréchet ratio, accuracy of the taught reader, seconds for 64 digits,
 # megabytes. Bring the axes to one scale, add up, and rank. Which weights make
 # which system win? Is there one that no weights can make win?
-# ```
-#
-# ```{solution-start} score-weights
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 7.3
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 AXES = {  # larger is better; logarithms, since ratios are what counts
     "as asked": lambda name: -math.log(1 - samples[name]["agreement"]),
     "Fréchet": lambda name: -math.log(samples[name]["frechet_ratio"]),
@@ -1317,24 +1274,20 @@ assert wins.sum() == 10_000
 # not on it, since the five do not describe the same pictures, nor is "loses
 # nothing", which is no number. A weighted sum is a choice that looks like a
 # measurement. If you need one, publish the weights.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise} How large is the floor?
-# :label: score-floor
+
+# %% [markdown]
+# ### Exercise 7.4: How large is the floor?
 #
 # Take the features of real digits (`pl.classify.load().features`), split them
 # into two halves by chance, and measure the Fréchet distance of the halves for
 # 100, 200, 400 and 800 digits a half. How does it fall? Could you guess its
 # value for 5,000?
-# ```
-#
-# ```{solution-start} score-floor
-# :class: dropdown
-# ```
 
-# %%
+# %% [markdown] jp-MarkdownHeadingCollapsed=true
+# #### Solution of exercise 7.4
+
+# %% cellView="form" jupyter={"source_hidden": true}
+# @title Solution { display-mode: "form" }
 judge = pl.classify.load()
 with torch.no_grad():
     seen = torch.cat([judge.features(part) for part in
@@ -1355,11 +1308,9 @@ assert (np.diff(floors) < 0).all() and -1.4 < slope < -0.6
 # as it did for Gaussians. On a doubly logarithmic sheet that is a straight
 # line, and it can be continued. (One may even subtract it: measure a model at
 # several $n$, draw the line against $1/n$, and read off where it meets zero
-# {cite}`chong2020`.)
-#
-# ```{solution-end}
-# ```
-#
+# ([Chong and Forsyth, 2020](../book/bibliography.md#chong2020)).)
+
+# %% [markdown]
 # ## What to remember
 #
 # - "Best" needs an "at what". Write down the pictures, the unit, what is lost
@@ -1382,14 +1333,23 @@ assert (np.diff(floors) < 0).all() and -1.4 < slope < -0.6
 #
 # ## Further reading
 #
-# - {cite:t}`theis2016`: likelihood, samples and usefulness are three things.
-# - {cite:t}`heusel2017` made the Fréchet distance a habit;
-#   {cite:t}`chong2020` measured its bias and removed it.
-# - {cite:t}`kynkaanniemi2019` split quality and variety into precision and
-#   recall; {cite:t}`ravuri2019` let classifiers learn from samples.
-# - {cite:t}`katharopoulos2020`: attention that costs as much for each token,
-#   with the digits of this book.
-# - {cite:t}`deletang2024`: what large language models do to pictures as
-#   compressors, with and without their weights counted.
-# - {cite:t}`chang2022`, {cite:t}`tian2024`: tokens in other orders, many at a
-#   time. {cite:t}`ho2020`, {cite:t}`kingma2021`: diffusion, and its bits.
+# - [Theis et al. (2016)](../book/bibliography.md#theis2016): likelihood,
+#   samples and usefulness are three things.
+# - [Heusel et al. (2017)](../book/bibliography.md#heusel2017) made the Fréchet
+#   distance a habit;
+#   [Chong and Forsyth (2020)](../book/bibliography.md#chong2020) measured its
+#   bias and removed it.
+# - [Kynkaanniemi et al. (2019)](../book/bibliography.md#kynkaanniemi2019)
+#   split quality and variety into precision and recall;
+#   [Ravuri and Vinyals (2019)](../book/bibliography.md#ravuri2019) let
+#   classifiers learn from samples.
+# - [Katharopoulos et al. (2020)](../book/bibliography.md#katharopoulos2020):
+#   attention that costs as much for each token, with the digits of this book.
+# - [Deletang et al. (2024)](../book/bibliography.md#deletang2024): what large
+#   language models do to pictures as compressors, with and without their
+#   weights counted.
+# - [Chang et al. (2022)](../book/bibliography.md#chang2022),
+#   [Tian et al. (2024)](../book/bibliography.md#tian2024): tokens in other
+#   orders, many at a time. [Ho et al. (2020)](../book/bibliography.md#ho2020),
+#   [Kingma et al. (2021)](../book/bibliography.md#kingma2021): diffusion, and
+#   its bits.

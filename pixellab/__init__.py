@@ -12,11 +12,11 @@ from pixellab import (
     training,
     weights,
 )
-from pixellab.figures import glue
+from pixellab.figures import say
 from pixellab.model import ImageModel, load, models
 from pixellab.scale import scale
 
 __version__ = "0.1.0"
 __all__ = ["ImageModel", "classify", "codec", "data", "explore",
-           "figures", "glue", "likelihood", "load", "measures", "models",
-           "sampling", "scale", "training", "weights"]
+           "figures", "likelihood", "load", "measures", "models",
+           "sampling", "say", "scale", "training", "weights"]

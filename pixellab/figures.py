@@ -1,8 +1,9 @@
-"""Pictures: grids, film strips, animations, curves, and glued numbers."""
+"""Pictures: grids, film strips, animations, curves; and what a cell says."""
 
 import base64
 import html
 import io
+import textwrap
 
 import numpy as np
 import torch
@@ -132,11 +133,13 @@ def loss_curve(history, unit="bits a token", axis=None):
     return axis.figure
 
 
-def glue(name, value):
-    """Print a number and keep it for the text, as myst_nb.glue would."""
-    from IPython.display import display
+def say(text):
+    """Show Markdown below the cell: a sentence with the numbers of this run.
 
-    print(f"{name} = {value}")
-    prefix = "application/papermill.record/"
-    display({prefix + "text/plain": repr(value)}, raw=True,
-            metadata={"scrapbook": {"name": name, "mime_prefix": prefix}})
+    The same in JupyterLab, VS Code, Colab and on the page; in a terminal the
+    text as it is.
+    """
+    from IPython.display import display  # absent where nothing is displayed
+
+    text = textwrap.dedent(text).strip()
+    display({"text/markdown": text, "text/plain": text}, raw=True)

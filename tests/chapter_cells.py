@@ -1,6 +1,5 @@
 """Cells of a chapter's text twin, and the names that they define."""
 
-import asyncio
 import io
 from pathlib import Path
 
@@ -37,27 +36,14 @@ def names_of(chapter, *starts):
     return names
 
 
-def pictures_after_a_turn(names, sources, tasks, knob, value):
-    """Run the cells of a chapter's knobs, and move one knob while it draws.
-
-    The drawing under way must stop. Returns what the screen shows from then
-    on, to the end. tasks: the name of the list of drawings.
-    """
+def pictures_after_a_turn(names, sources, knob, value):
+    """Run the cells of a chapter's knobs, then move one of them: what the
+    screen shows from then on. All of it within the knob's own callback: later
+    updates would not reach a notebook in Colab."""
     shown = []
-
-    async def use():
-        for source in sources:
-            exec(source, names)
-        names["screen"].observe(lambda change: shown.append(change["new"]),
-                                "value")
-        first = names[tasks][0]
-        while len(shown) < 3:
-            await asyncio.sleep(0.001)
-        names["knobs"][knob].value = value
-        del shown[:]
-        await asyncio.gather(first, return_exceptions=True)
-        assert first.cancelled()
-        await names[tasks][0]
-
-    asyncio.run(use())
+    for source in sources:
+        exec(source, names)
+    names["screen"].observe(lambda change: shown.append(change["new"]),
+                            "value")
+    names["knobs"][knob].value = value
     return [Image.open(io.BytesIO(file)) for file in shown]

@@ -129,7 +129,8 @@ def test_pages_have_buttons_once_the_address_is_set(copy, browser):
     assert "fa-github" not in page.read_text()
     set_address(copy, f"https://github.com/{FIRST}")
     html, page = build(copy, "01_bits")
-    colab = (f"https://colab.research.google.com/github/{FIRST}/blob/main/"
+    commit = git(copy, "rev-parse", "HEAD").strip()
+    colab = (f"https://colab.research.google.com/github/{FIRST}/blob/{commit}/"
              "chapters/01_bits.ipynb")
     for theme in ("light", "dark"):
         with watched(browser, f"file://{html}", color_scheme=theme) as (

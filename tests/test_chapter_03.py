@@ -97,8 +97,8 @@ def test_the_knobs_draw_while_pixels_appear():
         "model": ImageModel(Pixels(), gpt.GPT(width=8, layers=1, heads=1,
                                               embedding=2).eval())}
     pictures = pictures_after_a_turn(
-        names, cells_with(CHAPTER, "async def draw_live", "knobs = {"),
-        "drawings", "rows", 14)
+        names, cells_with(CHAPTER, "def draw_live", "knobs = {"),
+        "rows", 14)
     assert len(pictures) == 28
     assert all(picture.size == (280, 280) for picture in pictures)
     assert pictures[14].getpixel((5, 275)) == pl.figures.NOT_YET

@@ -153,8 +153,8 @@ def test_the_knobs_draw_a_pool_and_choose(chapter):
         64, (30, 5), width=8, layers=1, heads=1, embedding=2).eval())
     names = {**chapter, "model": model, "Image": Image}
     pictures = pictures_after_a_turn(
-        names, cells_with(CHAPTER, "async def choose_live", "knobs = {"),
-        "tasks", "drawn", 16)
+        names, cells_with(CHAPTER, "def choose_live", "knobs = {"),
+        "drawn", 16)
     assert len(pictures) == 31  # thirty rows, and the choice
     assert pictures[14].getpixel((5, 55)) == pl.figures.NOT_YET
     assert pictures[29].height > 2 * 60 > pictures[30].height

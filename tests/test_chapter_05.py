@@ -138,8 +138,8 @@ def test_the_knobs_draw_patch_by_patch():
     names = {"pl": pl, "model": ImageModel(tokenizer, gpt.GPT(
         8, (7, 7), width=8, layers=1, heads=1, embedding=2).eval())}
     pictures = pictures_after_a_turn(
-        names, cells_with(CHAPTER, "async def grow_live", "knobs = {"),
-        "growing", "seed", 7)
+        names, cells_with(CHAPTER, "def grow_live", "knobs = {"),
+        "seed", 7)
     assert len(pictures) == 49
     last = (3 * 27, 3 * 27)  # in the last patch of the first digit
     assert pictures[47].getpixel(last) == pl.figures.NOT_YET

@@ -160,7 +160,7 @@ def test_the_knobs_flip_a_bit_and_draw_an_ending(chapter):
              "tokens_pair": tokenizer.encode(pair)}
     sources = cells_with(CHAPTER, "def as_png", "switches = {",
                          "for group, answer")
-    pictures = pictures_after_a_turn(names, sources, "endings", "seed", 7)
+    pictures = pictures_after_a_turn(names, sources, "seed", 7)
     assert len(pictures) == 5  # the rows of tokens that are drawn
     last = (299, 199)
     assert pictures[3].getpixel(last) == pl.figures.NOT_YET

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from chapter_cells import cells_with
 from clone import clone
 
 # What hosted notebooks ship in older versions than we pin. pip's resolver is
@@ -67,7 +66,7 @@ def freeze(python):
                    "--disable-pip-version-check").split())
 
 
-def test_the_first_cell_installs_and_the_chapter_runs(colab, tmp_path):
+def test_the_first_cell_installs_and_chapters_run(colab, tmp_path):
     from_index("download", "--quiet", "--no-deps", "--dest",
                tmp_path / "wheels", "setuptools>=77")
     before = freeze(colab)
@@ -75,36 +74,38 @@ def test_the_first_cell_installs_and_the_chapter_runs(colab, tmp_path):
     assert not any("pixellab" in line for line in before)
 
     repository = clone(tmp_path / "repository")
-    chapter = repository / "chapters" / "01_bits.ipynb"
-    notebook = nbformat.read(chapter, as_version=4)
-    first = next(cell.source for cell in notebook.cells
-                 if cell.cell_type == "code")
-    address = first.split('"git+')[1].split('"')[0]
     environment = {name: value for name, value in os.environ.items()
                    if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    knobs, = cells_with("02_pixelcnn.py", "import ipywidgets")
-    for source in ("model = pl.load('pixelcnn')", knobs,
-                   "assert widgets.__version__ == '7.7.1'"):
-        notebook.cells.append(nbformat.v4.new_code_cell(source))
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    nbformat.write(notebook, chapter)
-    run(colab, "-c", EXECUTE, "--inplace", "--timeout=200",
-        "--kernel_name=python3", chapter, cwd=tmp_path, env=environment | {
-            # git leads the public address to the files as they are here
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": f"url.file://{repository}.insteadOf",
-            "GIT_CONFIG_VALUE_0": address,
-            # pip finds setuptools, to build with, and nothing else
-            "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path / "wheels"),
-            "JUPYTER_PREFER_ENV_PATH": "1", "PIXELLAB_OFFLINE": "1",
-            "PIXELLAB_DATA": str(tmp_path / "empty")})
-    cells = [cell for cell in nbformat.read(chapter, as_version=4).cells
-             if cell.cell_type == "code"]
-    assert all(cell.execution_count for cell in cells)
-    assert any("image/png" in output.get("data", {})
-               for cell in cells for output in cell.outputs)
+    for name in ("02_pixelcnn", "03_gpt"):  # whole, their knobs included
+        chapter = repository / "chapters" / f"{name}.ipynb"
+        notebook = nbformat.read(chapter, as_version=4)
+        first = next(cell.source for cell in notebook.cells
+                     if cell.cell_type == "code")
+        address = first.split('"git+')[1].split('"')[0]
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        notebook.cells.append(nbformat.v4.new_code_cell(
+            "import ipywidgets; assert ipywidgets.__version__ == '7.7.1'"))
+        nbformat.write(notebook, chapter)
+        run(colab, "-c", EXECUTE, "--inplace", "--timeout=200",
+            "--kernel_name=python3", chapter, cwd=tmp_path,
+            env=environment | {
+                # git leads the public address to the files as they are here
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": f"url.file://{repository}.insteadOf",
+                "GIT_CONFIG_VALUE_0": address,
+                # pip finds setuptools, to build with, and nothing else
+                "PIP_NO_INDEX": "1",
+                "PIP_FIND_LINKS": str(tmp_path / "wheels"),
+                "JUPYTER_PREFER_ENV_PATH": "1", "PIXELLAB_OFFLINE": "1",
+                "PIXELLAB_SCALE": "quick",
+                "PIXELLAB_DATA": str(tmp_path / "empty")})
+        cells = [cell for cell in nbformat.read(chapter, as_version=4).cells
+                 if cell.cell_type == "code"]
+        assert all(cell.execution_count for cell in cells)
+        assert any("image/png" in output.get("data", {})
+                   for cell in cells for output in cell.outputs)
     package = run(colab, "-c", "import pixelcheck, pixellab\n"
                   "print(pixellab.__file__)", cwd=tmp_path)
     assert Path(package.strip()).is_relative_to(tmp_path / "venv")

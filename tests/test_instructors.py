@@ -8,29 +8,9 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CHAPTERS = re.findall(r"chapters/(\w+)", (ROOT / "_toc.yml").read_text())
-DIRECTIVE = re.compile(
-    r"^`{3,}\{(exercise|exercise-start|solution|solution-start)\} *(.*)\n"
-    r"((?::.*\n)*)", re.M)
-
-
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_every_exercise_has_a_folded_solution(chapter):
-    text = "\n".join(
-        cell.source for cell in jupytext.read(
-            ROOT / "chapters" / f"{chapter}.py").cells
-        if cell.cell_type == "markdown")
-    exercises, solutions = set(), set()
-    for kind, title, options in DIRECTIVE.findall(text):
-        if kind.startswith("exercise"):
-            exercises.add(re.search(r":label: (\S+)", options)[1])
-        else:
-            solutions.add(title)
-            assert "dropdown" in options, title
-    assert len(exercises) >= 3 and exercises == solutions
 
 
 def test_every_chapter_is_in_the_plan_and_in_the_table_of_times():

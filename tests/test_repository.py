@@ -96,7 +96,8 @@ def test_every_figure_has_alt_text(path):
 def test_code_fits_into_79_columns(path):
     for cell in code_cells(path):
         for line in cell.source.splitlines():
-            assert len(line) <= 79 or "https://" in line, line
+            assert len(line) <= 79 or "https://" in line \
+                or line.startswith("| "), line  # a row of a said table
 
 
 def test_ruff_finds_nothing():

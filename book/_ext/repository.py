@@ -4,8 +4,16 @@
 nowhere, so that there are none.
 """
 
+import subprocess
 import tomllib
 from pathlib import Path
+
+
+def commit(folder):
+    """The commit that the pages are built from; "main" outside of git."""
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, text=True,
+                           capture_output=True)
+    return found.stdout.strip() if found.returncode == 0 else "main"
 
 
 def add_buttons(app, config):
@@ -16,7 +24,8 @@ def add_buttons(app, config):
         return
     config.html_theme_options |= {
         "repository_url": address,
-        "repository_branch": "main",
+        # Whoever opens a page in Colab gets the chapter of that page.
+        "repository_branch": commit(app.srcdir),
         "path_to_docs": "",
         "use_repository_button": True,
         "launch_buttons": {"colab_url": "https://colab.research.google.com"}}

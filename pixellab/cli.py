@@ -60,6 +60,7 @@ SWITCH, SEVERAL = {"action": "store_true"}, {"nargs": "+"}
 FLAGS = {  # what argparse makes of it, or a type; and the help
     "name": (str, "a model: see `pixellab models`"),
     "image": (str, "a picture of the model's size"),
+    "file": (str, "what `tokenize symbols` wrote"),
     "files": (SEVERAL, "pictures, or, to decompress, what `compress` wrote"),
     "paths": (SEVERAL, "[DIR] OUT: pictures in train/ and valid/, a new file"),
     "--count": (number(), "images (of each target); complete: default 4"),
@@ -72,6 +73,7 @@ FLAGS = {  # what argparse makes of it, or a type; and the help
     "--temperature": (float, "default: 1; 0 takes the likeliest"),
     "--top-k": (int, "draw from the so many likeliest tokens"),
     "--top-p": (float, "draw from the likeliest with this probability"),
+    "--as-text": (SWITCH, "print symbols as lines, and write no pictures"),
     "--gif": (SWITCH, "also write the drawing as an animation"),
     "--model": (str, "a shipped model (default: bsq)"),
     "--resize": (SWITCH, "resize pictures of another size"),
@@ -108,11 +110,14 @@ SIGNS = BEGIN + FOLDER + " --stage --width --patch --bits"
 JOBS = {  # what each takes
     "models": "",
     "sample": "name --count --targets --gif" + DRAW,
+    "sample --as-text": "name --count --targets --as-text"
+                        + DRAW.replace(" --out", ""),
     "sample --best-of": "name --targets --best-of --keep" + DRAW,
     "complete": "name image --rows --count --label --resize --gif" + DRAW,
     "compress": "files --model --label --resize --out --weights",
     "decompress": "files --out --weights",
     "tokenize symbols": "name paths --split --limit",
+    "detokenize symbols": "name file --out",
     "tokenize bsq": "name paths --mirror --limit --resize --weights",
     "train pixelcnn": PRIOR + FOLDER,
     "train pixelcnn-binary": PRIOR,
@@ -162,11 +167,11 @@ def check_flags(options):
     job = options.command
     if "--resume" in flags:
         job += " --resume"
-    elif job in ("tokenize", "train"):
+    elif job in ("tokenize", "detokenize", "train"):
         job += f" {options.name}"
         job += f" --stage {options.stage}" if "--stage" in flags else ""
-    elif "--best-of" in flags:
-        job += " --best-of"
+    for flag in ("--best-of", "--as-text"):
+        job += f" {flag}" if flag in flags else ""
     if job not in JOBS:
         like = [one for one in JOBS if one.split()[:2] == job.split()[:2]] or [
             one for one in JOBS if one.startswith(options.command)]
@@ -216,6 +221,16 @@ def sample(options):
     count = options.count or options.keep or few
     labels = [target for target in sorted(set(options.targets or range(
         classes))) or [None] for _ in range(count)]
+    if options.as_text:
+        if not hasattr(model.tokenizer, "to_text"):
+            raise ValueError(f"{options.name} has no text: --as-text is for "
+                             "symbols")
+        images = model.sample(labels=labels, **given(
+            options, "temperature", "top_k", "top_p", "seed"))
+        for one, label in zip(model.tokenizer.encode(images), labels,
+                              strict=True):
+            print(model.tokenizer.to_text(one, label))
+        return
     names = [f"{stem}_{i}" if label is None else f"{stem}_{label}_{i % count}"
              for i, label in enumerate(labels)]
     draw(options, model, names, labels=labels, **given(options, "best_of"))
@@ -421,11 +436,8 @@ def tokenize(options):
         symbols = models.build("tokenizers", SYSTEMS["symbols"][0])
         images, labels = (part[:options.limit] for part in
                           data.mnist(options.split or "train"))
-        lines = [symbols.to_text(*digit) + "\n" for digit in zip(
-            symbols.encode(images), labels.tolist(), strict=True)]
-        with weights.atomic(out) as part:
-            part.write_text("".join(lines))
-        print(f"{len(lines)} digits in {out}")
+        symbols.write(out, symbols.encode(images), labels)
+        print(f"{len(images)} digits in {out}")
         return
     options.images, options.tokens = folder[0] if folder else None, None
     tokenizer, about = load_tokenizer(options.weights or "bsq", "bsq")
@@ -441,6 +453,21 @@ def tokenize(options):
                  {**about.get("tokenizer", about), "data": source(options),
                   "mirrored": options.mirror, **scores})
     print(f"{len(codes)} and {len(valid)} frames in {out}")
+
+
+def detokenize(options):
+    """Turn a text of symbols back into pictures, NAME_LINE_LABEL.png each."""
+    symbols, out = models.build("tokenizers", SYSTEMS["symbols"][0]), writable(
+        options.out or "out")
+    tokens, labels = symbols.read(options.file)
+    names = [out / f"{Path(options.file).stem}_{line}_{label}.png"
+             for line, label in enumerate(labels.tolist(), start=1)]
+    for name in names:
+        if name.exists():
+            raise ValueError(f"{name} is taken: choose another --out")
+    for image, name in zip(symbols.decode(tokens), names, strict=True):
+        save_image(image, name)
+    print(f"{len(names)} images in {out}")
 
 
 def load_tokenizer(path, name):
@@ -629,5 +656,5 @@ def report(options, model, images, history, folder, unit):
 
 
 COMMANDS = {"models": list_models, "sample": sample, "complete": complete,
-            "tokenize": tokenize, "compress": compress,
-            "decompress": decompress, "train": train}
+            "tokenize": tokenize, "detokenize": detokenize,
+            "compress": compress, "decompress": decompress, "train": train}

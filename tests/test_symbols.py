@@ -65,7 +65,7 @@ def test_reference_lines_come_back(line):
     images = TOKENIZER.decode(tokens_of(line)[None])
     assert images.shape == (1, 30, 30)
     again = TOKENIZER.encode(images)[0]
-    assert TOKENIZER.to_text(again, line[0]) == line
+    assert TOKENIZER.to_text(again, int(line[0])) == line
 
 
 @given(some.integers(0, 2**32 - 1), some.integers(0, 9))
@@ -78,6 +78,93 @@ def test_any_tokens_are_a_picture_and_a_text(seed, label):
     line = TOKENIZER.to_text(tokens[0], label)
     assert len(line) == 152 and line.isprintable()
     assert torch.equal(tokens_of(line), tokens[0]) and line[0] == str(label)
+
+
+@given(some.integers(0, 2**32 - 1), some.integers(0, 9))
+def test_a_text_is_read_back(seed, label):
+    tokens = torch.randint(64, (150,), generator=torch.Generator()
+                           .manual_seed(seed))
+    line = TOKENIZER.to_text(tokens, label)
+    for ending in ("", "\n", "\r\n"):
+        again, same = TOKENIZER.from_text(line + ending)
+        assert torch.equal(again, tokens) and same == label
+
+
+@pytest.mark.parametrize("label", [None, 10, -1, "5", 2.5])
+def test_only_a_digit_begins_a_line(label):
+    with pytest.raises(ValueError, match="begins with a digit from 0 to 9"):
+        TOKENIZER.to_text(torch.zeros(150, dtype=torch.int64), label)
+
+
+WHOLE = "3" + ":" * 150 + ")"
+
+
+@pytest.mark.parametrize("line, message", [
+    ("", "position 0 is missing; it must be '0' to '9'"),
+    ("x" + WHOLE[1:], "position 0 is 'x'"), (WHOLE[1:], "position 0 is ':'"),
+    (WHOLE[:9] + "9" + WHOLE[10:], "position 9 is '9'; it must be ':' to 'y'"),
+    (WHOLE[:9] + "z" + WHOLE[10:], "position 9 is 'z'"),
+    (WHOLE[:-1], r"position 151 is missing; it must be '\)'"),
+    (WHOLE[:80], "position 80 is missing"),
+    (WHOLE[:-1] + ":)", "position 151 is ':'"),
+    (WHOLE + " ", "153 characters; a digit has 152"),
+    (WHOLE + WHOLE, "304 characters")])
+def test_what_is_no_digit_is_told_with_its_place(line, message):
+    with pytest.raises(ValueError, match=message):
+        TOKENIZER.from_text(line)
+
+
+def test_files_of_lines_go_both_ways(tmp_path):
+    path = tmp_path / "three.txt"
+    path.write_text("".join(line + "\n" for line in REFERENCE.values()))
+    tokens, labels = TOKENIZER.read(path)
+    assert labels.tolist() == [int(line[0]) for line in REFERENCE.values()]
+    TOKENIZER.write(tmp_path / "again.txt", tokens, labels)
+    assert (tmp_path / "again.txt").read_bytes() == path.read_bytes()
+    path.write_text(WHOLE + "\n" + WHOLE[:-1] + "\n")
+    with pytest.raises(ValueError, match="three.txt, line 2: position 151"):
+        TOKENIZER.read(path)
+    path.write_text("")
+    with pytest.raises(ValueError, match="is empty: a digit is a line"):
+        TOKENIZER.read(path)
+    path.write_bytes(WHOLE.replace(":", "é").encode())
+    with pytest.raises(ValueError, match="line 1: position 1 is"):
+        TOKENIZER.read(path)
+
+
+def test_text_goes_both_ways_on_the_command_line(sample_data, tmp_path,
+                                                 capsys):
+    text = tmp_path / "digits.txt"
+    assert main(["tokenize", "symbols", str(text), "--limit", "4"]) == 0
+    assert main(["detokenize", "symbols", str(text), "--out",
+                 str(tmp_path / "out")]) == 0
+    tokens, labels = TOKENIZER.read(text)
+    for line, (one, label) in enumerate(zip(tokens, labels.tolist(),
+                                            strict=True), start=1):
+        picture = Image.open(tmp_path / "out" / f"digits_{line}_{label}.png")
+        assert np.array_equal(picture, TOKENIZER.decode(one[None])[0])
+    assert main(["detokenize", "symbols", str(text), "--out",
+                 str(tmp_path / "out")]) == 2  # nothing is overwritten
+    assert "is taken" in capsys.readouterr().err
+    assert main(["detokenize", "gpt", str(text)]) == 2
+    assert main(["detokenize", "symbols", str(tmp_path / "no.txt")]) == 2
+
+
+def test_samples_as_text(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sample", "symbols", "--targets", "3,7", "--count", "1",
+                 "--as-text", "--seed", "5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    drawn = pl.load("symbols").sample(labels=[3, 7], seed=5)
+    for line, image, label in zip(lines, drawn, (3, 7), strict=True):
+        tokens, found = TOKENIZER.from_text(line)
+        assert found == label
+        assert torch.equal(TOKENIZER.decode(tokens[None])[0], image)
+    assert not list(tmp_path.iterdir())
+    for words in (["gpt", "--as-text"], ["symbols", "--as-text", "--gif"],
+                  ["symbols", "--as-text", "--best-of", "8"],
+                  ["symbols", "--as-text", "--out", "x"]):
+        assert main(["sample", *words, "--count", "1"]) == 2
 
 
 def test_bits_stand_where_numpy_puts_them():

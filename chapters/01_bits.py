@@ -876,7 +876,7 @@ file.
 # > garbage from there on. Here they do: each probability comes from the same
 # > few additions and divisions of its own counts, however many pixels are
 # > computed at once. A network's sums can differ in the last digit between one
-# > image and a batch, or between two machines ([Balle et al., 2019](../book/bibliography.md#balle2019)). A codec made
+# > image and a batch, or between two machines ([Ballé et al., 2019](../book/bibliography.md#balle2019)). A codec made
 # > with a network has to take care of that.
 #
 # ## The rivals
@@ -1343,5 +1343,5 @@ model's; the range coder adds at most a byte to the archive.)
 #   binarised MNIST a standard.
 # - [Theis et al. (2016)](../book/bibliography.md#theis2016): what likelihood
 #   says about sample quality, and what it does not.
-# - [Deletang et al. (2024)](../book/bibliography.md#deletang2024): language
+# - [Delétang et al. (2024)](../book/bibliography.md#deletang2024): language
 #   models as compressors, also of images.

@@ -655,7 +655,7 @@ print("sees what comes after:", bool(seen[:, 3, 4:].any()
 # $$
 #
 # This is the loss of learned compression
-# ([Balle et al., 2017](../book/bibliography.md#balle2017);
+# ([Ballé et al., 2017](../book/bibliography.md#balle2017);
 # [Minnen et al., 2018](../book/bibliography.md#minnen2018)). The
 # straight-through gradient carries it into the encoder: a sign that surprises
 # its neighbours may as well be the other one, if the picture hardly changes.
@@ -1389,7 +1389,7 @@ assert refused
 #
 # The cure is known. If weights and features are whole numbers, no sum is ever
 # rounded, and every machine computes the same
-# ([Balle et al., 2019](../book/bibliography.md#balle2019)). It takes networks
+# ([Ballé et al., 2019](../book/bibliography.md#balle2019)). It takes networks
 # that are trained for it.
 #
 # ### Exact pictures, too
@@ -1936,14 +1936,14 @@ model forgets each frame before it begins the next.
 #   codebook inside a network;
 #   [Bengio et al. (2013)](../book/bibliography.md#bengio2013) the
 #   straight-through gradient.
-# - [Balle et al. (2017)](../book/bibliography.md#balle2017) trained encoder,
+# - [Ballé et al. (2017)](../book/bibliography.md#balle2017) trained encoder,
 #   decoder and rate together;
 #   [Minnen et al. (2018)](../book/bibliography.md#minnen2018) let an
 #   autoregressive model guess the code, as here.
 # - [Martin (1979)](../book/bibliography.md#martin1979) wrote down the range
 #   coder; [Bamler (2022)](../book/bibliography.md#bamler2022) explains entropy
 #   coding for people who train networks.
-# - [Balle et al. (2019)](../book/bibliography.md#balle2019) make learned
+# - [Ballé et al. (2019)](../book/bibliography.md#balle2019) make learned
 #   codecs that every machine decodes alike.
-# - [Deletang et al. (2024)](../book/bibliography.md#deletang2024): a language
+# - [Delétang et al. (2024)](../book/bibliography.md#deletang2024): a language
 #   model is a compressor, for pictures and sounds as well.

@@ -1140,7 +1140,7 @@ what one types:
 # | a picture for a sentence | our only question is a label, 0 to 9 | text as the first tokens, and hundreds of millions of captioned pictures ([Ramesh et al., 2021](../book/bibliography.md#ramesh2021)) |
 # | all tokens at once | one step a token | models that fill in many tokens a step ([Chang et al., 2022](../book/bibliography.md#chang2022)), or go from coarse to fine ([Tian et al., 2024](../book/bibliography.md#tian2024)) |
 # | diffusion | it draws in another order, from noise, and is the usual choice for photographs today; its likelihoods are among the best as well | another book: ([Ho et al., 2020](../book/bibliography.md#ho2020)), ([Kingma et al., 2021](../book/bibliography.md#kingma2021)) |
-# | files for other machines | sums of floats may be rounded differently there; such a file is refused | networks of integers ([Balle et al., 2019](../book/bibliography.md#balle2019)) |
+# | files for other machines | sums of floats may be rounded differently there; such a file is refused | networks of integers ([Ballé et al., 2019](../book/bibliography.md#balle2019)) |
 # | video | each frame is written as if none came before | tokens of the last frame as context |
 # | every kind of picture | digits and one game are all they have seen | other data; the code stays |
 #
@@ -1339,13 +1339,13 @@ assert (np.diff(floors) < 0).all() and -1.4 < slope < -0.6
 #   distance a habit;
 #   [Chong and Forsyth (2020)](../book/bibliography.md#chong2020) measured its
 #   bias and removed it.
-# - [Kynkaanniemi et al. (2019)](../book/bibliography.md#kynkaanniemi2019)
+# - [Kynkäänniemi et al. (2019)](../book/bibliography.md#kynkaanniemi2019)
 #   split quality and variety into precision and recall;
 #   [Ravuri and Vinyals (2019)](../book/bibliography.md#ravuri2019) let
 #   classifiers learn from samples.
 # - [Katharopoulos et al. (2020)](../book/bibliography.md#katharopoulos2020):
 #   attention that costs as much for each token, with the digits of this book.
-# - [Deletang et al. (2024)](../book/bibliography.md#deletang2024): what large
+# - [Delétang et al. (2024)](../book/bibliography.md#deletang2024): what large
 #   language models do to pictures as compressors, with and without their
 #   weights counted.
 # - [Chang et al. (2022)](../book/bibliography.md#chang2022),

@@ -13,6 +13,7 @@ from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from jupytext.sync_contentsmanager import (
     build_sync_jupytext_contents_manager_class,
 )
+from pybtex.database import parse_file
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "book"))
@@ -70,6 +71,23 @@ def test_every_link_leads_somewhere(path):
         assert target.exists(), link
         if anchor:
             assert anchor in known[target.name], link
+
+
+@each_chapter
+def test_citations_name_their_authors_and_year(path):
+    entries = parse_file(ROOT / "book" / "references.bib").entries
+    cited = re.findall(r"\[([^\]]*)\]\(\.\./book/bibliography\.md#(\w+)\)",
+                       "\n".join(texts(path)))
+    assert cited
+    for text, key in cited:
+        people = entries[key].persons["author"]
+        names = [" ".join(map(str, [*one.rich_prelast_names,
+                                    *one.rich_last_names]))
+                 for one in people]
+        who = (names[0] if len(names) == 1 else " and ".join(names)
+               if len(names) == 2 else f"{names[0]} et al.")
+        year = entries[key].fields["year"]
+        assert " ".join(text.split()) in (f"{who}, {year}", f"{who} ({year})")
 
 
 def test_every_entry_of_the_bibliography_is_cited():

@@ -1244,8 +1244,6 @@ print(f"no label:                 {plain.mean():7.1f} bits a digit\n"
       f"label known:              {known.mean():7.1f}\n"
       f"no label, mixture of ten: {mixture.mean():7.1f}")
 
-# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
-
 # %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
 # @title { display-mode: "form" }
 pl.say(rf"""

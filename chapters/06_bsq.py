@@ -1871,8 +1871,6 @@ print(f"ours: {our_bytes:.0f} B, {our_psnr:.1f} dB; half size at as many: "
       f"{half_psnr:.1f} dB")
 assert means["half"][0][0] < means["whole"][0][0]
 
-# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
-
 # %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
 # @title { display-mode: "form" }
 pl.say(rf"""

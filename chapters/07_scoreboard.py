@@ -1210,8 +1210,6 @@ for share in (0, 0.5, 1):
 made, pixelrnn = 86.64, 79.20  # from the table above
 assert nats["sampled"] - nats["threshold"] > made - pixelrnn
 
-# %% cellView="form" jupyter={"source_hidden": true} tags=["remove-cell"]
-
 # %% cellView="form" jupyter={"source_hidden": true} tags=["remove-input"]
 # @title { display-mode: "form" }
 pl.say(rf"""

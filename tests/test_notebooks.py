@@ -186,3 +186,9 @@ def test_the_first_lines_say_how_long_it_takes_and_where_its_page_is(path):
     install = cells_of(path, "code")[0]
     assert "git+https" in install.source
     assert FOLDED.items() <= install.metadata.items()
+
+
+@each_chapter
+def test_no_cell_is_empty(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert re.sub(r"^# @title.*", "", cell.source).strip()

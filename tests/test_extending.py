@@ -1,5 +1,6 @@
 """The worked example of CONTRIBUTING, run at tiny scale as it stands."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -69,4 +70,10 @@ def test_every_model_has_what_the_tables_promise(name):
                        ("prior", model.prior)):
         names = promised(f"| a {kind} ")
         assert len(names) > 3 and all(hasattr(part, name) for name in names)
-        assert describe(part) == config[kind]
+        # the file says how to build it; what it leaves out is as by default
+        defaults = {
+            key: one.default
+            for key, one in inspect.signature(type(part)).parameters.items()}
+        assert describe(part) == {
+            **{key: defaults[key] for key in part.config if key in defaults
+               and key not in config[kind]}, **config[kind]}

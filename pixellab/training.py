@@ -186,7 +186,8 @@ def train(prior, train_set, valid_set, recipe, folder, config, about=None,
         with exchanged(prior, average):
             row = {"epoch": epoch + 1,
                    "train": run["loss"] / steps / task.scale,
-                   **task.score(prior, *valid_set), "lr": lr}
+                   **task.score(prior, *valid_set),
+                   "lr": optimizers[0].param_groups[0]["lr"]}
             if not np.isfinite(row["train"] + row["valid"]):
                 raise ValueError("the loss is not finite: lower --lr")
             run["history"].append(row)

@@ -142,6 +142,22 @@ def test_averages_and_muon_resume_inside_an_epoch(tmp_path, monkeypatch, how):
     assert same(whole, parts)
 
 
+def test_a_run_stopped_while_it_is_scored_loses_nothing(tmp_path):
+    """All steps of the epoch are done and saved, its score is not."""
+    whole, history = run(tmp_path / "whole", epochs=2)
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", epochs=2, save_minutes=0,
+            task=training.Task(score=stop))
+    assert training.load_state(tmp_path / "parts")["run"]["step"] == 8
+    parts, resumed = run(tmp_path / "parts", epochs=2, resume=True)
+    assert same(whole, parts)
+    assert [row["lr"] for row in resumed] == [row["lr"] for row in history]
+
+
 @pytest.mark.parametrize("has, names", [
     (False, ()), (True, ("_is_avx512_bf16_supported",)),
     (True, ("_is_amx_tile_supported",))])

@@ -2,8 +2,8 @@
 
 A notebook links to `bibliography.md#KEY` and `glossary.md#SLUG`, as any
 Markdown does: here these targets are made known, so that a link to one that
-does not exist is a warning. And a section "Solution of exercise ..." becomes
-a box that opens on a click.
+does not exist is a warning. A section "Solution of exercise ..." becomes a
+box that opens on a click, and lines that only Colab reads go.
 """
 
 from docutils import nodes

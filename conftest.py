@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent
 # slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("PIXELLAB_SCALE", "quick")
+os.environ.setdefault("PIXELLAB_PROGRESS", "0")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -47,7 +47,7 @@ def circumstances(name):
             "seed": _tools.SEED}
 
 
-def load():
+def load_average():
     return round(os.getloadavg()[0], 2)
 
 
@@ -56,10 +56,11 @@ def run(name):
     module = importlib.import_module(f"benchmarks.{name}")
     pieces = _tools.STORE / name
     entry = {"question": module.__doc__.strip(), "run": {
-        **circumstances(name), "load_before": load(),
+        **circumstances(name), "load_before": load_average(),
         "resumed": pieces.exists()}}
     seconds, entry["results"] = _tools.seconds(module.measure)
-    entry["run"] |= {"load_after": load(), "seconds": round(seconds, 1)}
+    entry["run"] |= {"load_after": load_average(),
+                     "seconds": round(seconds, 1)}
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[name] = entry
     known = {part: results[part] for part in NAMES if part in results}

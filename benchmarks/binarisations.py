@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 
 from pixellab import data, training
-from pixellab.model import ImageModel, describe
+from pixellab.model import ImageModel
+from pixellab.parts import describe
 from pixellab.priors.pixelcnn import PixelCNN
 from pixellab.tokenizers.pixels import Pixels
 from pixellab.tokenizers.symbols import Symbols
 
-RECIPE = training.Recipe(epochs=1, lr=2e-3, batch_size=16, warmup=200,
-                         gamma=0.05, label_dropout=0)
+RECIPE = training.Schedule(epochs=1, lr=2e-3, batch_size=16, warmup=200,
+                           gamma=0.05, label_dropout=0)
 DIGITS = 20_000
 NEIGHBOURS = [(0, -1), (0, -2), (0, -3), (0, -4), (-1, -3), (-1, -2),
               (-1, -1), (-1, 0), (-1, 1), (-1, 2), (-1, 3), (-2, -2),
@@ -64,8 +65,8 @@ def learn(train, valid):
             for images, labels in (train, valid)]
     with tempfile.TemporaryDirectory() as folder:
         history = training.train(
-            model.prior, *sets, RECIPE, folder, device="cpu",
-            config={"prior": describe(model.prior)})
+            model.prior, *sets, RECIPE, training.RunFolder(
+                folder, {"prior": describe(model.prior)}), device="cpu")
     return {"bits_per_image": round(history[-1]["valid"]
                                     * model.tokenizer.length, 2),
             "parameters": sum(p.numel() for p in model.prior.parameters())}

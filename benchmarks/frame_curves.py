@@ -23,9 +23,11 @@ from PIL import Image
 
 from benchmarks._tools import HEADER, STORE, kept, seconds
 from pixellab import data, measures, training
-from pixellab.model import ImageModel, describe, load_tokenizer
+from pixellab.model import ImageModel, load_tokenizer
+from pixellab.parts import describe
 from pixellab.priors.gpt import GPT
-from pixellab.tokenizers.bsq import BSQ, RateDistortion
+from pixellab.tokenizers.bsq import BSQ
+from pixellab.training.rate_distortion import TASK, RateDistortion
 
 POINTS = {6: 8e-4, 8: 4e-4, 10: 1.2e-4, 12: 3e-5}  # signs: weight of the rate
 ABLATION = {
@@ -34,14 +36,12 @@ ABLATION = {
     "encoder sees its patch alone": {"encoder_blocks": 0},
     "both see their patch alone": {"encoder_blocks": 0, "decoder_blocks": 0}}
 FRAMES = 11_000
-TOKENIZER = training.Recipe(epochs=2, lr=2.5e-3, gamma=0.15, warmup=100,
-                            batch_size=8, precision="bf16")
-PRIOR = training.Recipe(epochs=1, lr=4e-3, gamma=0.02, warmup=100,
-                        batch_size=8, precision="bf16")
+TOKENIZER = training.Schedule(epochs=2, lr=2.5e-3, gamma=0.15, warmup=100,
+                              batch_size=8, precision="bf16")
+PRIOR = training.Schedule(epochs=1, lr=4e-3, gamma=0.02, warmup=100,
+                          batch_size=8, precision="bf16")
 SHOWN = (Path(data.__file__).parent
          / "frames/valid_gran_paradiso_island_09.webp")
-TASK = training.Task(lambda net, x, _: net(x), lambda net, x, _: net.score(x),
-                     "loss", "thousandths", 1e-3)
 
 
 @functools.cache
@@ -60,8 +60,9 @@ def learn(folder, bits=10, encoder_blocks=2, decoder_blocks=4, **objective):
                     decoder_blocks=decoder_blocks)
     row = training.train(
         RateDistortion(tokenizer, **objective), no_labels(frames("train")),
-        no_labels(frames("valid")), TOKENIZER, folder,
-        {"tokenizer": describe(tokenizer)}, device="cpu", task=TASK)[-1]
+        no_labels(frames("valid")), TOKENIZER, training.RunFolder(
+            folder, {"tokenizer": describe(tokenizer)}), TASK,
+        device="cpu")[-1]
     tokenizer = load_tokenizer(folder / "last.safetensors")[0]
     codes = tokenizer.encode(frames("valid"))
     error = measures.mean_squared_error(frames("valid"),
@@ -83,8 +84,9 @@ def point(bits, rate_weight, folder):
     valid = tokenizer.encode(frames("valid"))
     row = training.train(
         prior, no_labels(tokenizer.encode(frames("train"))), no_labels(valid),
-        PRIOR, folder / "prior", {"tokenizer": describe(tokenizer),
-                                  "prior": describe(prior)}, device="cpu")[-1]
+        PRIOR, training.RunFolder(folder / "prior", {
+            "tokenizer": describe(tokenizer), "prior": describe(prior)}),
+        device="cpu")[-1]
     model, sizes = ImageModel(tokenizer, prior.eval()), []
     for frame in frames("valid")[::8]:
         blob = model.compress(frame)

@@ -42,7 +42,7 @@ from benchmarks._tools import (
     some_digits,
 )
 from pixellab import codec, load
-from pixellab.scale import exactly
+from pixellab.numerics import exactly
 
 A_CLASS, MODELS = 100, ("pixelcnn", "gpt")
 BATCH, PART = 100, 50  # digits in lock-step; files between two rests

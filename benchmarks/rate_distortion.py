@@ -15,15 +15,15 @@ import torch
 
 from benchmarks._tools import STORE, kept
 from pixellab import data, measures, training
-from pixellab.model import describe
+from pixellab.parts import describe
 from pixellab.priors.gpt import GPT
 from pixellab.tokenizers.patches import Patches
 
 POINTS = {4: (8, 16, 32, 64, 128, 256, 512, 1024), 7: (8, 64, 256, 1024),
           2: (8, 16, 64, 256, 1024)}  # entries for each patch size
 DIGITS = 29_000
-RECIPE = training.Recipe(epochs=1, lr=4e-3, gamma=0.02, warmup=200,
-                         batch_size=16, precision="bf16")
+RECIPE = training.Schedule(epochs=1, lr=4e-3, gamma=0.02, warmup=200,
+                           batch_size=16, precision="bf16")
 
 
 def point(patch, codebook_size):
@@ -38,9 +38,9 @@ def point(patch, codebook_size):
     prior = GPT(codebook_size, tokenizer.grid, width=128, layers=2, heads=4)
     row = training.train(
         prior, (tokenizer.encode(train[:DIGITS]), labels[:DIGITS]),
-        (codes, truth), RECIPE,
-        STORE / "rate_distortion" / f"{patch}_{codebook_size}",
-        {"tokenizer": describe(tokenizer), "prior": describe(prior)},
+        (codes, truth), RECIPE, training.RunFolder(
+            STORE / "rate_distortion" / f"{patch}_{codebook_size}",
+            {"tokenizer": describe(tokenizer), "prior": describe(prior)}),
         device="cpu")[-1]
     return {"patch": patch, "codebook_size": codebook_size,
             "psnr": round(measures.psnr(error.mean().item()), 3),

@@ -13,6 +13,7 @@ import torch
 
 from benchmarks._tools import share
 from pixellab import classify, data, load
+from pixellab.recipes import readers
 
 POOLS, DRAWN, KEPT, TEMPERATURE = 10, 64, 8, 0.8
 
@@ -26,7 +27,7 @@ def spread(images):
 
 def measure():
     model = load("symbols", device="cpu")
-    readers = {name: classify.load(name) for name in classify.READERS}
+    both = {name: classify.reader(name) for name in readers()}
     valid, truth = data.mnist("valid")
     shown = model.reconstruct(valid)
     drawn, kept, labels = [], [], torch.arange(10)
@@ -36,7 +37,7 @@ def measure():
             images = model.finish(model.stream(
                 labels=[label] * DRAWN, temperature=TEMPERATURE, seed=pool,
                 first=label * DRAWN))  # as `sample` with best_of draws them
-            best, _ = model.rerank(images, label, KEPT)
+            best, _ = classify.rerank(images, label, KEPT)
             drawn.append(images)
             kept.append(best)
             real = shown[truth == label][KEPT * pool:][:KEPT]
@@ -51,7 +52,7 @@ def measure():
         "after": (kept, labels.repeat_interleave(POOLS * KEPT))}
     results = {"pools_a_class": POOLS, "drawn": len(drawn),
                "kept": len(kept), "temperature": TEMPERATURE}
-    for name, reader in readers.items():
+    for name, reader in both.items():
         results[name] = {
             group: share(reader.read(images) == asked)
             for group, (images, asked) in groups.items()}

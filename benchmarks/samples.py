@@ -52,7 +52,7 @@ RECIPE = {"width": 16, "epochs": 8, "batch_size": 50, "lr": 4e-3, "shift": 2}
 @torch.no_grad()
 def features(images):
     """What the judge sees: float64 (N, 96)."""
-    judge = classify.load("judge")
+    judge = classify.reader("judge")
     return torch.cat([judge.features(part) for part in images.split(500)]
                      ).double()
 
@@ -140,7 +140,7 @@ def agreement(images, labels, judge):
 
 def quality(name, reference, floor):
     """All of one model; reference and floor: of real digits as they are."""
-    judge, model = classify.load("judge"), load(name, device="cpu")
+    judge, model = classify.reader("judge"), load(name, device="cpu")
     images, labels = drawn(name, SAMPLES), torch.arange(SAMPLES) % 10
     seen = features(images)
     plain = distances(seen, reference)
@@ -168,7 +168,7 @@ def measure():
     recipe = tuple(RECIPE.values())
     return {
         "samples": SAMPLES, "seed": SEED, "judge_on_real_digits": share(
-            classify.load("judge").read(valid) == truth),
+            classify.reader("judge").read(valid) == truth),
         "frechet": {"features": reference.shape[1], "n": SET, "sets": SETS,
                     "reference": REFERENCE, "floor": floor,
                     "floor_sets": sets},

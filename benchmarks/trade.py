@@ -52,7 +52,7 @@ def point(name, temperature, top_p):
         torch.arange(SAMPLES) % 10)
     real = spread_of_real(load(name, device="cpu"))
     return {"temperature": temperature, "top_p": top_p, "agreement": share(
-                classify.load("judge").read(images) == labels),
+                classify.reader("judge").read(images) == labels),
             "diversity": round(spread(features(images), labels) / real, 3)}
 
 

@@ -44,7 +44,8 @@ def execute(script):
     path = script.with_suffix(".ipynb")
     notebook = jupytext.read(script)
     nbformat.write(strip(notebook), path)
-    environment = {"PIXELLAB_SCALE": "quick", "OMP_NUM_THREADS": "1"}
+    environment = {"PIXELLAB_SCALE": "quick", "OMP_NUM_THREADS": "1",
+                   "PIXELLAB_PROGRESS": "0"}
     subprocess.run(
         [sys.executable, "-m", "jupyter", "execute", "--inplace",
          "--timeout=600", str(path)],

@@ -43,7 +43,7 @@ def main():
         model.prior, model.tokenizer.encode(digit),
         model.label_tensor([3], 1)).numpy().reshape(28, 28)
     share = (bits / MOST_BITS).clip(0, 1)[..., None]
-    pictures = [pl.figures.to_array(digit)[0],
+    pictures = [pl.images.to_array(digit)[0],
                 (MOST * share ** POWER).astype(np.uint8)]
     side = 28 * SCALE
     sheet = Image.new("RGB", (2 * side + GAP, side), "white")

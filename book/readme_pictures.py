@@ -32,9 +32,9 @@ def drawing(path):
     """
     model = pl.load("gpt", device="cpu")
     steps = model.stream(labels=range(10), temperature=0.9, seed=12)
-    pictures = np.stack([pl.figures.sheet(moment, columns=5, scale=4)
+    pictures = np.stack([pl.images.sheet(moment, columns=5, scale=4)
                          for moment in pl.figures.frames(model, steps)])
-    pl.figures.gif(path, pictures, milliseconds=80, hold=3000)
+    pl.images.gif(path, pictures, milliseconds=80, hold=3000)
 
 
 def live(path, pages):

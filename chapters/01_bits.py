@@ -65,7 +65,7 @@ game = {"a": (4, 6), "b": (10, 19), "c": (18, 19)}  # row, column
 
 def uncovered(image, row, column):
     """The pixels before (row, column); it is orange, the rest blue."""
-    picture = pl.figures.to_array(image[None])[0].copy()  # (28, 28, 3)
+    picture = pl.images.to_array(image[None])[0].copy()  # (28, 28, 3)
     picture[row, column:] = picture[row + 1:] = pl.figures.NOT_YET
     picture[row, column] = (217, 115, 13)
     return picture

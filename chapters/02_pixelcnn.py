@@ -62,7 +62,7 @@ from einops import rearrange
 from matplotlib.colors import to_rgb
 from torch import nn
 
-from pixellab.model import describe
+from pixellab.parts import describe
 from pixellab.priors import pixelcnn
 from pixellab.tokenizers.pixels import Pixels
 
@@ -763,10 +763,10 @@ plt.show()
 # %%
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "small.safetensors"
-    pl.weights.save(path, net.state_dict(),
-                    {"tokenizer": describe(tokenizer),
-                     "prior": describe(twin)},
-                    {"data": "MNIST, 14 x 14, 4 levels", "seed": 0})
+    pl.weights.write(path, net.state_dict(),
+                     {"tokenizer": describe(tokenizer),
+                      "prior": describe(twin)},
+                     {"data": "MNIST, 14 x 14, 4 levels", "seed": 0})
     small = pl.load(path, device="cpu")
     print(f"{path.stat().st_size / 1024:.0f} kB:", small.provenance["data"])
 before = pl.likelihood.token_bits(twin, tokens_valid[:50], y_valid[:50])
@@ -965,7 +965,7 @@ plt.show()
 
 # %%
 movie = torch.stack([
-    torch.from_numpy(pl.figures.sheet(moment, columns=5, scale=3))
+    torch.from_numpy(pl.images.sheet(moment, columns=5, scale=3))
     for moment in drawing]).numpy()
 pl.figures.animation(movie, "Ten digits being drawn pixel by pixel, from top "
                      "to bottom, light blue where nothing is drawn yet.")
@@ -982,9 +982,9 @@ real = x_valid[[40, 450, 710, 1010, 1430, 1810]]
 halves = model.tokenizer.encode(real)[:, :14 * 28]
 shown = pl.figures.partial(model, halves)
 drawn = model.complete(real.repeat_interleave(5, dim=0), rows=14, seed=1)
-drawn = pl.figures.to_array(drawn).reshape(6, 5, 28, 28, 3)
+drawn = pl.images.to_array(drawn).reshape(6, 5, 28, 28, 3)
 rows = [[whole, half, *ends] for whole, half, ends in
-        zip(pl.figures.to_array(real), shown, drawn)]
+        zip(pl.images.to_array(real), shown, drawn)]
 pl.figures.grid([image for row in rows for image in row], columns=7,
                 titles=["real", "given"] + ["drawn"] * 5, size=0.75)
 plt.show()

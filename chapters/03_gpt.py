@@ -659,7 +659,7 @@ def ten_digits(net):
 
 count = min(len(tokens_train),
             scale.pick(quick=3000, colab=20000, release=58000))
-recipe = pl.training.Recipe(
+recipe = pl.training.Schedule(
     epochs=scale.pick(quick=2, colab=8, release=20), lr=6e-3,
     gamma=scale.pick(quick=0.17, colab=0.6, release=0.8), warmup=50,
     batch_size=scale.pick(quick=4, colab=16, release=32))
@@ -1135,7 +1135,7 @@ plt.show()
 
 # %%
 movie = torch.stack([
-    torch.from_numpy(pl.figures.sheet(moment[:10], columns=5, scale=3))
+    torch.from_numpy(pl.images.sheet(moment[:10], columns=5, scale=3))
     for moment in drawing]).numpy()
 pl.figures.animation(movie, "The ten digits 0 to 9 being drawn pixel by "
                      "pixel, from top to bottom, light blue where nothing is "
@@ -1149,7 +1149,7 @@ pl.figures.animation(movie, "The ten digits 0 to 9 being drawn pixel by "
 
 # %%
 try:
-    pl.figures.gif("fast.gif", movie, milliseconds=10)
+    pl.images.gif("fast.gif", movie, milliseconds=10)
     refused = False
 except ValueError as error:
     refused = True
@@ -1182,9 +1182,9 @@ both_labels = torch.cat([names.repeat_interleave(3),
 ends = model.complete(both, rows=14, labels=both_labels.tolist(), seed=1)
 assert torch.equal(ends[:, :14], both[:, :14])  # what was given is kept
 halves = pl.figures.partial(model, model.tokenizer.encode(real)[:, :392])
-shown = pl.figures.to_array(ends)
+shown = pl.images.to_array(ends)
 rows = [[whole, half, *shown[3 * i:3 * i + 3]] for i, (whole, half)
-        in enumerate(zip(pl.figures.to_array(real), halves))]
+        in enumerate(zip(pl.images.to_array(real), halves))]
 pl.figures.grid([image for row in rows for image in row], columns=5,
                 titles=["real", "given"] + ["drawn"] * 3, size=0.75)
 plt.show()
@@ -1344,7 +1344,7 @@ large networks this memory, and the time to read it, is what limits drawing
 # learned from different digits.
 
 # %%
-judge = pl.classify.load("judge")
+judge = pl.classify.reader("judge")
 read = judge.read(forty)  # (40,)
 right = read == forty_labels
 print(f"{int(right.sum())} of 40 are read as asked")
@@ -1410,8 +1410,8 @@ def draw_live(screen, digit, **settings):
     real = x_valid[y_valid == digit][settings["seed"]][None]
     for tokens in model.stream(images=real, labels=[digit], **settings):
         if tokens.shape[1] % 28 == 0:  # another row is complete
-            picture = pl.figures.sheet(pl.figures.partial(model, tokens),
-                                       columns=1, scale=10)
+            picture = pl.images.sheet(pl.figures.partial(model, tokens),
+                                      columns=1, scale=10)
             file = io.BytesIO()
             Image.fromarray(picture).save(file, "PNG")
             screen.value = file.getvalue()

@@ -797,7 +797,7 @@ torch.manual_seed(0)
 net = gpt.GPT(vocabulary=64, grid=(30, 5), width=48, layers=1, heads=2,
               window=2, embedding=8)
 count = scale.pick(quick=1200, colab=20_000, release=58_000)
-recipe = pl.training.Recipe(
+recipe = pl.training.Schedule(
     epochs=4, lr=8e-3, gamma=0.4, warmup=50,
     batch_size=scale.pick(quick=6, colab=16, release=32))
 sheets = [six_bits_at(net)]
@@ -805,9 +805,10 @@ started = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
     history = pl.training.train(
         net, (tokens_train[:count], y_train[:count]),
-        (tokens_valid[::10], y_valid[::10]), recipe, Path(folder), config={},
+        (tokens_valid[::10], y_valid[::10]), recipe,
+        pl.training.RunFolder(folder, config={}),
         on_epoch=lambda history: sheets.append(six_bits_at(net)),
-        progress=False, device="cpu")
+        show=False, device="cpu")
 seconds = time.perf_counter() - started
 
 # %% [markdown]
@@ -1074,9 +1075,9 @@ ends = model.complete(begun.repeat_interleave(4, dim=0), rows=15,
 whole = model.reconstruct(begun)
 assert torch.equal(ends[::4, :15], whole[:, :15])  # what was given is kept
 halves = pl.figures.partial(model, model.tokenizer.encode(begun)[:, :75])
-shown = pl.figures.to_array(ends)
+shown = pl.images.to_array(ends)
 completed = [[first, half, *shown[4 * i:4 * i + 4]] for i, (first, half)
-             in enumerate(zip(pl.figures.to_array(whole), halves))]
+             in enumerate(zip(pl.images.to_array(whole), halves))]
 pl.figures.grid([image for row in completed for image in row], columns=6,
                 titles=["real", "given"] + ["drawn"] * 4, size=0.75)
 plt.show()
@@ -1112,7 +1113,7 @@ def pool_of(label, drawn=64, seed=0):
         first=label * drawn))  # random numbers of its own for each class
 
 
-reranker = pl.classify.load("reranker")
+reranker = pl.classify.reader("reranker")
 pool = pool_of(3)  # (64, 30, 30)
 scores = (reranker.logits(pool).double() / 0.8).softmax(dim=1)[:, 3]  # (64,)
 best = scores.argsort(descending=True, stable=True)
@@ -1123,7 +1124,7 @@ eight = pool[best[:8]]
 
 # %%
 # NBVAL_CHECK_OUTPUT
-chosen, _ = model.rerank(pool, 3, keep=8)
+chosen, _ = pl.classify.rerank(pool, 3, keep=8)
 sampled = model.sample(labels=[3] * 8, best_of=64, temperature=0.8)
 print("rerank keeps the same:", torch.equal(chosen, eight))
 print("so does sample:", torch.equal(sampled, eight))
@@ -1180,7 +1181,7 @@ plt.show()
 # How well do they read real digits, written as symbols?
 
 # %%
-judge = pl.classify.load("judge")
+judge = pl.classify.reader("judge")
 verdict = torch.stack([judge.logits(one) for one in pools])  # (10, 64, 10)
 as_symbols, truth = unpack(tokens_valid[::2]), y_valid[::2]
 agreement = {}
@@ -1358,7 +1359,7 @@ import time
 def png_of(pictures, columns=8):
     """A sheet of pictures as the bytes of a PNG."""
     file = io.BytesIO()
-    sheet = pl.figures.sheet(pictures, columns=columns, scale=2)
+    sheet = pl.images.sheet(pictures, columns=columns, scale=2)
     Image.fromarray(sheet).save(file, "PNG")
     return file.getvalue()
 
@@ -1369,7 +1370,7 @@ def choose_live(screen, digit, drawn, kept, **settings):
         if tokens.shape[1] % 5 == 0:  # another row is complete
             screen.value = png_of(pl.figures.partial(model, tokens))
     time.sleep(0.5)  # time to look at the pool
-    best, _ = model.rerank(unpack(tokens), digit, min(kept, drawn))
+    best, _ = pl.classify.rerank(unpack(tokens), digit, min(kept, drawn))
     screen.value = png_of(best)
 
 # %% [markdown]
@@ -1419,7 +1420,7 @@ pl.explore.settings(
 # %% mystnb={"image": {"alt": "Four rows of eight samples of a 2. Of eight drawn all are kept, odd ones among them; of 16 and 64 the kept ones become cleaner and more alike; with top-p 0.8 few are a 2, the others are blobs or dashes."}}
 twos = pools[2]
 narrow = model.sample(labels=[2] * 8, best_of=64, temperature=0.8, top_p=0.8)
-choices = {f"8 of {drawn} ": model.rerank(twos[:drawn], 2, 8)[0]
+choices = {f"8 of {drawn} ": pl.classify.rerank(twos[:drawn], 2, 8)[0]
            for drawn in (8, 16, 64)} | {"top-p 0.8 ": narrow}
 pl.figures.grid(torch.cat(list(choices.values())), columns=8, size=0.75,
                 row_titles=list(choices))

@@ -81,8 +81,8 @@ axes[0].imshow(x_valid[example])
 for line in range(4, 28, 4):
     axes[0].axhline(line - 0.5, color=pl.figures.BLUE, lw=0.7)
     axes[0].axvline(line - 0.5, color=pl.figures.BLUE, lw=0.7)
-axes[1].imshow(pl.figures.sheet(pieces_of_it.view(49, 4, 4), columns=7,
-                                pad=1))
+axes[1].imshow(pl.images.sheet(pieces_of_it.view(49, 4, 4), columns=7,
+                               pad=1))
 for axis in axes:
     axis.axis("off")
 plt.show()
@@ -295,7 +295,7 @@ assert (np.diff(inertia) <= 0).all()  # it falls at each step
 def show_entries(axis, entries, columns):
     """Patches (K, p * p) side by side, with blue lines between."""
     side = math.isqrt(entries.shape[1])
-    tiles = pl.figures.to_array(
+    tiles = pl.images.to_array(
         entries.round().to(torch.uint8).view(-1, side, side))
     tiles = tiles.repeat(4, axis=1).repeat(4, axis=2)
     tiles = np.pad(tiles, ((0, 0), (0, 2), (0, 2), (0, 0)))
@@ -686,7 +686,7 @@ count = scale.pick(quick=3000, colab=20_000, release=58_000)
 tokens_train = book64.encode(x_train[:count])  # (count, 49)
 train_set = tokens_train, y_train[:count]
 valid_set = valid_codes[64][::10], y_valid[::10]
-recipe = pl.training.Recipe(
+recipe = pl.training.Schedule(
     epochs=4, lr=8e-3, gamma=0.4, warmup=50,
     batch_size=scale.pick(quick=8, colab=16, release=32))
 torch.manual_seed(0)
@@ -695,9 +695,10 @@ net = gpt.GPT(vocabulary=64, grid=(7, 7), width=48, layers=1, heads=2,
 sheets, started = [grid_of_ten(net)], time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
     history = pl.training.train(
-        net, train_set, valid_set, recipe, Path(folder), config={},
+        net, train_set, valid_set, recipe,
+        pl.training.RunFolder(folder, config={}),
         on_epoch=lambda history: sheets.append(grid_of_ten(net)),
-        progress=False, device="cpu")
+        show=False, device="cpu")
     files = sorted(path.name for path in Path(folder).iterdir())
 seconds = time.perf_counter() - started
 
@@ -759,10 +760,9 @@ def small_net():
 
 def run_in(folder, net, resume=False):
     pl.training.train(net, (tokens_train[:64], y_train[:64]), valid_set,
-                      pl.training.Recipe(epochs=2, batch_size=8,
-                                         save_minutes=0),
-                      Path(folder), {}, progress=False, device="cpu",
-                      resume=resume)
+                      pl.training.Schedule(epochs=2, batch_size=8),
+                      pl.training.RunFolder(folder, {}, save_minutes=0),
+                      show=False, device="cpu", resume=resume)
     return net
 
 
@@ -783,7 +783,7 @@ with tempfile.TemporaryDirectory() as one, \
     try:
         run_in(other, broken)
     except KeyboardInterrupt:
-        state = pl.training.load_state(other)["run"]
+        state = pl.training.read_state(other)["progress"]
         print("interrupted: epochs done", state["epoch"], "and steps",
               state["step"])
     resumed = run_in(other, small_net(), resume=True)
@@ -1163,7 +1163,7 @@ plt.show()
 # they are and as the tokenizer shows them.
 
 # %%
-judge = pl.classify.load("judge")
+judge = pl.classify.reader("judge")
 pasted = tokenizer.decode(valid_codes[1024])  # (2000, 28, 28)
 agreement = {"real": judge.read(x_valid) == y_valid,
              "pasted": judge.read(pasted) == y_valid} | {
@@ -1216,7 +1216,7 @@ assert refused
 # Twelve then, and sixteen:
 
 # %% mystnb={"image": {"alt": "Four rows. Each shows a real digit, then its upper 12 rows above light blue and two completions of them, then its upper 16 rows and two completions. Most are plausible; with 16 rows given the completions are closer to the real digit."}}
-whole, columns = pl.figures.to_array(begun), []
+whole, columns = pl.images.to_array(begun), []
 twice = begun.repeat_interleave(2, dim=0), begun_as.repeat_interleave(2)
 for rows in (12, 16):
     ends = model.complete(twice[0], rows=rows, labels=twice[1].tolist(),
@@ -1225,7 +1225,7 @@ for rows in (12, 16):
     assert torch.equal(ends[::2, :rows], known)  # what was given is kept
     given = pl.figures.partial(
         model, tokenizer.encode(begun)[:, :rows // 4 * 7])
-    columns += [given, *pl.figures.to_array(ends).reshape(
+    columns += [given, *pl.images.to_array(ends).reshape(
         4, 2, 28, 28, 3).swapaxes(0, 1)]
 pl.figures.grid(np.stack([whole, *columns], axis=1).reshape(-1, 28, 28, 3),
                 columns=7, size=0.7, titles=["real", "12 rows"]
@@ -1499,8 +1499,8 @@ from PIL import Image
 def grow_live(screen, digit, **settings):
     """Draw eight digits on the screen, a patch at a time."""
     for tokens in model.stream(labels=[digit] * 8, **settings):
-        sheet = pl.figures.sheet(pl.figures.partial(model, tokens),
-                                 columns=4, scale=3)
+        sheet = pl.images.sheet(pl.figures.partial(model, tokens),
+                                columns=4, scale=3)
         file = io.BytesIO()
         Image.fromarray(sheet).save(file, "PNG")
         screen.value = file.getvalue()

@@ -452,7 +452,7 @@ assert true_use <= by_bits
 # should be on as often as off.
 
 # %%
-# equivalent to: pixellab.tokenizers.bsq.entropies
+# equivalent to: pixellab.training.rate_distortion.entropies
 def entropy_terms(u):
     """Low if every sign is sure, and as often plus as minus.
 

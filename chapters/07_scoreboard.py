@@ -49,6 +49,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from IPython.display import Markdown
+from pixellab.parts import learned
 from PIL import Image
 
 pl.figures.style()
@@ -94,7 +95,7 @@ def parts_of(name):
     """Parameters, megabytes, minutes and images of a shipped model."""
     model = models[name]
     tensors = [*model.prior.parameters(),
-               *pl.model.learned(model.tokenizer).values()]
+               *learned(model.tokenizer).values()]
     stages = [schooling(model.provenance)]
     stages.append(schooling(model.provenance.get("tokenizer", {})))
     seconds, shown = np.sum(stages, axis=0)
@@ -1276,7 +1277,7 @@ assert wins.sum() == 10_000
 # %% [markdown]
 # ### Exercise 7.4: How large is the floor?
 #
-# Take the features of real digits (`pl.classify.load().features`), split them
+# Take the features of real digits (`pl.classify.reader().features`), split them
 # into two halves by chance, and measure the Fréchet distance of the halves for
 # 100, 200, 400 and 800 digits a half. How does it fall? Could you guess its
 # value for 5,000?
@@ -1286,7 +1287,7 @@ assert wins.sum() == 10_000
 
 # %% cellView="form" jupyter={"source_hidden": true}
 # @title Solution { display-mode: "form" }
-judge = pl.classify.load()
+judge = pl.classify.reader()
 with torch.no_grad():
     seen = torch.cat([judge.features(part) for part in
                       x_valid.split(250)]).double().numpy()  # (2000, 96)

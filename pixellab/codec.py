@@ -27,11 +27,11 @@ import numpy as np
 import torch
 
 from pixellab import sampling
-from pixellab.scale import exactly
+from pixellab.numerics import exactly
+from pixellab.recipes import image_models
 
 OTHER = 255
-MODELS = ("pixelcnn", "gpt", "symbols", "patches", "bsq", "pixelcnn-binary",
-          "gpt-live")
+MODELS = tuple(image_models())
 SHAPES = ((28, 28), (30, 30), (100, 150, 3))
 KNOWN = (MODELS, range(OTHER), SHAPES)  # a byte of the header is a place there
 HEAD = struct.Struct("<2sBB3sBBI")  # all but the last checksum

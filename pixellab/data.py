@@ -24,9 +24,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from PIL import Image
+
+from pixellab import images as pictures
 
 HERE = Path(__file__).parent
+FRAME = ((100, 150, 3),)  # the size of its pictures
 SUPERTUX_URL = ("https://utexas.box.com/shared/static/"
                 "qubjm5isldqvyimfj9rsmbnvnbezwcv4.zip")
 
@@ -190,7 +192,7 @@ def supertux(split="train", limit=None):
     or "valid"; offline 48 or 24 of other tracks (see frames/NOTICE)."""
     paths = frame_paths(split)
     print(f"SuperTuxKart: {len(paths)} {split} frames")
-    return torch.stack([torch.from_numpy(read_image(path))
+    return torch.stack([torch.from_numpy(pictures.read(path, FRAME))
                         for path in paths[:limit]])
 
 
@@ -212,25 +214,5 @@ def fetch_supertux(datasets, folder):
     root = next((path.parent for path in folder.rglob("train")
                  if "__MACOSX" not in path.parts), folder)
     for path in frame_paths("train", root) + frame_paths("valid", root):
-        read_image(path)  # ValueError if it is not 150x100
+        pictures.read(path, FRAME)  # ValueError if it is not 150x100
     return root
-
-
-def read_image(path, shapes=((100, 150, 3),), resize=False):
-    """A picture file as uint8 numpy, of one of the shapes (H, W[, 3]), if
-    need be resized to the first. ValueError, with the path, for others."""
-    sizes = [shape[1::-1] for shape in shapes]
-    try:
-        with Image.open(path) as image:
-            if image.size not in sizes and not resize:
-                needed = " or ".join(f"{w}x{h}" for w, h in sizes)
-                raise ValueError(f"it is {image.width}x{image.height}; the "
-                                 f"model needs {needed}: add --resize")
-            if image.mode[0] in "IF":
-                raise ValueError("it has more than 8 bits a pixel")
-            image = image.convert("RGB" if len(shapes[0]) == 3 else "L")
-            return np.array(image if image.size in sizes else
-                            image.resize(sizes[0]))
-    except (OSError, ValueError, SyntaxError,
-            Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is no usable picture: {error}") from None

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from pixellab import figures, measures, sampling
+from pixellab import images as pictures
 from pixellab.tokenizers import symbols as alphabet
 
 FILES = Path(__file__).parent / "js"
@@ -107,7 +108,7 @@ def guesses(model, image, label, places):
         options = tokens.repeat(len(top), 1)
         options[:, place] = top
         rows, columns = (axis.unique() for axis in here.nonzero().T)
-        looks = figures.to_array(tokenizer.decode(options))[
+        looks = pictures.to_array(tokenizer.decode(options))[
             :, rows[0]:rows[-1] + 1, columns[0]:columns[-1] + 1]
         row, column = divmod(place, tokenizer.grid[1])
         yield seen, {
@@ -131,10 +132,10 @@ def settings(model, image, label, labels, alt, seeds=2, places=6,
     drawn = draw_settings(model, pairs, labels, seeds)
     seen, said = zip(*guesses(model, image, label, places), strict=True)
     height, width = model.tokenizer.shape[:2]
-    still = picture(figures.sheet(drawn.transpose(0, 1).flatten(0, 2),
+    still = picture(pictures.sheet(drawn.transpose(0, 1).flatten(0, 2),
                                   columns=len(top_ps) * len(labels)), alt)
     still += picture(
-        figures.sheet(np.stack(seen), len(seen)),
+        pictures.sheet(np.stack(seen), len(seen)),
         "The image that is being guessed, as far as it is known at each of "
         f"{places} places: the next token is orange, the rest blue.")
     still += (f"<p>Samples: from above, {seeds} seeds with temperatures "
@@ -183,7 +184,7 @@ def switches(tokenizer, image, row, column):
     columns = 2 ** ((tokenizer.bits + 1) // 2)
     still = picture(tokenizer.decode(code)[0].numpy(),
                     "The frame as the tokenizer knows it.") + picture(
-        figures.sheet(looks, columns, pad=0),
+        pictures.sheet(looks, columns, pad=0),
         "A mosaic of the same small part of the frame, once "
         f"for each of the {tokenizer.vocabulary} codes that its middle patch "
         "could have: in light and dark, in all colours, with edges in all "
@@ -207,7 +208,7 @@ def codebook(tokenizer, image, shares):
     """Entries of a `Patches`, used in these shares, to put into an image uint8
     (H, W): HTML."""
     still = picture(
-        figures.sheet(tokenizer.codebook, 32, pad=1, background=128),
+        pictures.sheet(tokenizer.codebook, 32, pad=1, background=128),
         f"The {tokenizer.vocabulary} entries of the codebook, in rows of 32, "
         "the most used first.", 3)
     return explorer("codebook", still, {

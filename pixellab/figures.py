@@ -10,6 +10,8 @@ import torch
 from einops import rearrange
 from PIL import Image
 
+from pixellab.images import gif, to_array
+
 NOT_YET = (173, 216, 230)  # light blue: pixels that are not drawn yet
 BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#8b949e"
 
@@ -19,23 +21,6 @@ def style():
     import matplotlib.pyplot as plt
 
     plt.style.use("pixellab.book")
-
-
-def to_array(images):
-    """uint8 images, tensor or array, as numpy (N, H, W, 3)."""
-    images = np.asarray(images)
-    return images if images.ndim == 4 else np.stack([images] * 3, axis=-1)
-
-
-def sheet(images, columns=10, pad=2, scale=1, background=255):
-    """Images (N, H, W[, 3]) as one uint8 picture (H', W', 3)."""
-    images = to_array(images)
-    missing = -len(images) % columns
-    images = np.pad(images, ((0, missing), (0, pad), (0, pad), (0, 0)),
-                    constant_values=background)
-    picture = rearrange(images, "(r c) h w d -> (r h) (c w) d", c=columns)
-    picture = picture[:-pad or None, :-pad or None]
-    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def grid(images, columns=10, titles=(), row_titles=(), size=0.7):
@@ -82,16 +67,6 @@ def filmstrip(pictures):
     chosen = [len(pictures) * (i + 1) // 8 - 1 for i in range(8)]
     return grid(rearrange(pictures[chosen], "f n h w d -> (n f) h w d"),
                 columns=8, size=0.8)
-
-
-def gif(path, pictures, milliseconds=60, hold=1500):
-    """Write frames (F, H, W, 3) as a GIF, `hold` milliseconds for the last.
-    ValueError below 20 milliseconds, which viewers do not honour."""
-    if milliseconds < 20:
-        raise ValueError(f"milliseconds is {milliseconds}; use 20 or more")
-    first, *others = map(Image.fromarray, pictures)
-    first.save(path, "GIF", save_all=True, append_images=others, loop=0,
-               duration=[milliseconds] * len(others) + [hold])
 
 
 def address(blob):

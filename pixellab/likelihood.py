@@ -4,7 +4,8 @@ import math
 
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
+
+from pixellab.progress import bar
 
 NATS_PER_BIT = math.log(2)
 
@@ -15,7 +16,7 @@ def token_bits(prior, tokens, labels, batch_size=50):
     int64 (N,) -> bits float64 (N, T) on the CPU. Sums over dim 1 are bits an
     image, times ln 2 nats."""
     device, costs = next(prior.parameters()).device, []
-    for start in tqdm(range(0, len(tokens), batch_size), "bits", disable=None):
+    for start in bar(range(0, len(tokens), batch_size), "bits"):
         part = slice(start, start + batch_size)
         batch = tokens[part].to(device)
         logits = prior(batch, labels[part].to(device)).float()

@@ -7,7 +7,8 @@ prior.step(state, previous tokens (B,) or None) -> logits (B, V).
 
 import numpy as np
 import torch
-from tqdm import tqdm
+
+from pixellab.progress import bar
 
 
 def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
@@ -96,7 +97,7 @@ def stream(prior, labels, uniforms, prompt=None, cached=True,
 
 def last(steps, total):
     """Run a stream to its end, with a bar in a terminal."""
-    for tokens in tqdm(steps, "tokens", total, disable=None):
+    for tokens in bar(steps, "tokens", total):
         pass
     return tokens
 

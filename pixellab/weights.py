@@ -8,16 +8,29 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import safetensors.torch
 import torch
+from torch import Tensor
+
+from pixellab.types import Config, Provenance
 
 FOLDER = Path(__file__).parent / "weights"
 
 
+class Checkpoint(NamedTuple):
+    """What a weight file holds."""
+
+    tensors: dict[str, Tensor]
+    config: Config
+    provenance: Provenance
+
+
 @contextlib.contextmanager
-def atomic(path):
+def atomic(path: str | Path) -> Iterator[Path]:
     """A path to write to, renamed to `path` when all went well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,12 +42,12 @@ def atomic(path):
         part.unlink(missing_ok=True)
 
 
-def names():
+def names() -> list[str]:
     """Names of the weight files that ship with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
 
 
-def find(name_or_path):
+def find(name_or_path: str | Path) -> Path:
     """Path of a shipped file by name, or of a file of one's own."""
     for path in (FOLDER / f"{name_or_path}.safetensors", Path(name_or_path)):
         if path.is_file():
@@ -43,7 +56,7 @@ def find(name_or_path):
                             f"use one of {', '.join(names())}")
 
 
-def digest(tensors):
+def digest(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of all numbers, in the order of their names."""
     total = hashlib.sha256()
     for key in sorted(tensors):
@@ -52,7 +65,8 @@ def digest(tensors):
     return total.hexdigest()
 
 
-def save(path, tensors, config, provenance):
+def write(path: str | Path, tensors: Mapping[str, Tensor], config: Config,
+          provenance: Provenance) -> None:
     """Write float tensors as float16, the rest as they are. Where the
     provenance says {"stored_as": "int8"}, float matrices become int8, with
     one float32 scale a row in "NAME.scale"."""
@@ -70,9 +84,8 @@ def save(path, tensors, config, provenance):
         part.write_bytes(safetensors.torch.save(stored, about))
 
 
-def load(name_or_path):
-    """(tensors in float32, config, provenance) of a weight file; ValueError
-    for a damaged one."""
+def read(name_or_path: str | Path) -> Checkpoint:
+    """A weight file, its numbers in float32. ValueError for a damaged one."""
     path = find(name_or_path)
     try:
         with safetensors.safe_open(path, "pt") as file:
@@ -87,5 +100,6 @@ def load(name_or_path):
                          f"({error}): get it anew") from None
     for key in [key for key in tensors if f"{key}.scale" in tensors]:
         tensors[key] = tensors[key] * tensors.pop(f"{key}.scale")[:, None]
-    return {key: value.float() if value.is_floating_point() else value
-            for key, value in tensors.items()}, config, about
+    return Checkpoint({
+        key: value.float() if value.is_floating_point() else value
+        for key, value in tensors.items()}, config, about)

@@ -13,7 +13,9 @@ from pixellab import measures, training, weights
 from pixellab.cli import main
 from pixellab.model import load_tokenizer
 from pixellab.tokenizers import bsq
-from pixellab.tokenizers.bsq import BSQ, RateDistortion
+from pixellab.tokenizers.bsq import BSQ
+from pixellab.training import rate_distortion
+from pixellab.training.rate_distortion import RateDistortion
 
 
 def small(bits=4, seed=0, **more):
@@ -125,13 +127,13 @@ def test_entropy_terms_against_all_codes():
         return -(each * each.log()).sum()
 
     expected = sum(entropy(row) for row in p) / len(p) - entropy(p.mean(0))
-    assert bsq.entropies(u).item() == pytest.approx(
+    assert rate_distortion.entropies(u).item() == pytest.approx(
         expected.item() / bits, rel=1e-4)
 
 
 def test_entropy_terms_at_certainty_are_finite():
     u = torch.ones(1, 1, 2, 2, requires_grad=True)
-    terms = bsq.entropies(u * 1e6)
+    terms = rate_distortion.entropies(u * 1e6)
     assert terms.isfinite() and terms.item() == pytest.approx(0, abs=1e-6)
 
 
@@ -183,12 +185,11 @@ def learn(folder, rate_weight, quantized=True, epochs=6):
     tokenizer = small(bits=6)
     net = RateDistortion(tokenizer, rate_weight, quantized=quantized)
     labels = torch.zeros(len(images), dtype=torch.int64)
-    task = training.Task(lambda net, x, _: net(x),
-                         lambda net, x, _: net.score(x), "loss", "", 1e-3)
     return training.train(
         net, (images, labels), (images, labels),
-        training.Recipe(epochs=epochs, lr=1e-2, batch_size=8), folder, {},
-        progress=False, device="cpu", task=task)
+        training.Schedule(epochs=epochs, lr=1e-2, batch_size=8),
+        training.RunFolder(folder, {}), rate_distortion.TASK, show=False,
+        device="cpu")
 
 
 def test_it_learns_and_the_rate_term_saves_bits(sample_data, tmp_path):
@@ -221,9 +222,9 @@ def command(*words):
 
 
 def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
-    short = ("--epochs", 1, "--batch-size", 8, "--device", "cpu", "--limit",
-             16)
-    assert command("train", "bsq", "--stage", "autoencoder", "--width", 8,
+    short = ("--epochs", 1, "--batch-size", 8, "--device", "cpu",
+             "--precision", "fp32", "--limit", 16)
+    assert command("train", "bsq", "--stage", "autoencoder", "--features", 8,
                    "--bits", 5, *short, "--out", tmp_path / "a") == 0
     assert "thousandths, validation" in capsys.readouterr().out
     assert command("train", "bsq", "--stage", "tokenizer", "--weights",
@@ -246,7 +247,7 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
     frames = folder_of_frames(tmp_path / "frames")
     assert command("tokenize", "bsq", frames, tmp_path / "tokens.safetensors",
                    "--weights", stored, "--mirror") == 0
-    tensors = weights.load(tmp_path / "tokens.safetensors")[0]
+    tensors = weights.read(tmp_path / "tokens.safetensors").tensors
     first = pl.data.supertux("train", 1)
     assert tensors["train"].shape == (20, 600)
     assert torch.equal(tensors["train"][:1], tokenizer.encode(first))
@@ -257,7 +258,7 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
 
     assert command("train", "bsq", "--stage", "prior", "--tokens",
                    tmp_path / "tokens.safetensors", "--width", 32, "--layers",
-                   1, *short, "--out", tmp_path / "p") == 0
+                   1, "--heads", 1, *short, "--out", tmp_path / "p") == 0
     model = pl.load(tmp_path / "p" / "best.safetensors", "cpu")
     assert model.provenance["valid_images"] == 10
     history = model.provenance["tokenizer"]  # all that made it
@@ -277,36 +278,38 @@ def test_all_stages_on_the_command_line(sample_data, tmp_path, capsys):
                    "--out", tmp_path / "more") == 0
     tokens = ("--tokens", tmp_path / "tokens.safetensors")
     for words in (("--stage", "prior", *short[2:], "--width", 32, "--layers",
-                   1, "--epochs", 2, "--out", tmp_path / "whole"),
-                  (*short[2:], "--epochs", 2, "--resume", tmp_path / "p")):
+                   1, "--heads", 1, "--epochs", 2, "--out",
+                   tmp_path / "whole"),
+                  ("--device", "cpu", "--limit", 16, "--epochs", 2, "--resume",
+                   tmp_path / "p")):
         assert command("train", "bsq", *tokens, *words) == 0
-    whole, parts = (weights.load(tmp_path / name / "last.safetensors")[0]
+    whole, parts = (weights.read(tmp_path / name / "last.safetensors").tensors
                     for name in ("whole", "p"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
     tensors["tokenizer.encoder.0.bias"] += 1
-    weights.save(tmp_path / "other.safetensors", tensors,
-                 *weights.load(tmp_path / "tokens.safetensors")[1:])
+    weights.write(tmp_path / "other.safetensors", tensors,
+                 *weights.read(tmp_path / "tokens.safetensors")[1:])
     assert command(*more, tmp_path / "other.safetensors", *short,
                    "--out", tmp_path / "no") == 2
     assert "another tokenizer" in capsys.readouterr().err
 
 
 def test_a_tokenizer_that_was_cut_short_goes_on(sample_data, tmp_path, capsys):
-    words = ("train", "bsq", "--batch-size", 8, "--device", "cpu", "--limit",
-             16)
-    first = (*words, "--stage", "tokenizer", "--width", 8, "--bits", 3)
+    words = ("train", "bsq", "--device", "cpu", "--limit", 16)
+    first = (*words, "--batch-size", 8, "--precision", "fp32", "--stage",
+             "tokenizer", "--features", 8, "--bits", 3)
     assert command(*first, "--epochs", 2, "--out", tmp_path / "whole") == 0
     assert command(*first, "--epochs", 1, "--out", tmp_path / "parts") == 0
     assert command(*words, "--epochs", 2, "--resume", tmp_path / "parts") == 0
-    whole, parts = (weights.load(tmp_path / name / "last.safetensors")[0]
+    whole, parts = (weights.read(tmp_path / name / "last.safetensors").tensors
                     for name in ("whole", "parts"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
 
 
 @pytest.mark.parametrize("words, hint", [
-    ((), "there is no `train bsq`: use one of train bsq --stage autoencoder"),
+    ((), "required: --stage"),
     (("--stage", "prior"), "one of --tokenizer, --tokens, --weights"),
-    (("--stage", "tokenizer", "--shifts", 1), "is not for"),
+    (("--stage", "tokenizer", "--shifts", 1), "shifts are for digits"),
     (("--stage", "tokenizer", "--layers", 2), "is not for"),
     (("--stage", "tokenizer", "--codebook-size", 9), "is not for"),
     (("--stage", "prior", "--bits", 9, "--tokens", "x"), "is not for"),

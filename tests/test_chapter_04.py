@@ -159,5 +159,6 @@ def test_the_knobs_draw_a_pool_and_choose(chapter):
     assert pictures[14].getpixel((5, 55)) == pl.figures.NOT_YET
     assert pictures[29].height > 2 * 60 > pictures[30].height
     pool = model.finish(model.stream(labels=[3] * 16, temperature=0.8))
-    best = pl.figures.sheet(model.rerank(pool, 3, 8)[0], columns=8, scale=2)
+    best, _ = pl.classify.rerank(pool, 3, 8)
+    best = pl.images.sheet(best, columns=8, scale=2)
     assert np.array_equal(np.asarray(pictures[30]), best)

@@ -145,5 +145,5 @@ def test_the_knobs_draw_patch_by_patch():
     assert pictures[47].getpixel(last) == pl.figures.NOT_YET
     assert pictures[48].getpixel(last) != pl.figures.NOT_YET
     drawn = names["model"].sample(labels=[3] * 8, seed=7)
-    sheet = pl.figures.sheet(drawn, columns=4, scale=3)
+    sheet = pl.images.sheet(drawn, columns=4, scale=3)
     assert np.array_equal(np.asarray(pictures[48]), sheet)

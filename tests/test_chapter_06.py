@@ -18,6 +18,7 @@ from pixellab.model import ImageModel
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import MaskedConv2d
 from pixellab.tokenizers import bsq
+from pixellab.training import rate_distortion
 
 CHAPTER = "06_bsq.py"
 
@@ -59,7 +60,7 @@ def test_the_gradient_goes_straight_through(chapter):
 def test_the_entropy_terms_are_the_packages(chapter, bits):
     u = points(3, bits)
     torch.testing.assert_close(chapter["entropy_terms"](u),
-                               bsq.entropies(u))
+                               rate_distortion.entropies(u))
 
 
 def test_probabilities_of_all_codes(chapter):
@@ -109,7 +110,8 @@ def test_the_price_reaches_the_encoder_only_if_taught(chapter):
 def test_the_loss_is_that_of_the_package(chapter):
     """The package's net inside the chapter's formula."""
     torch.manual_seed(0)
-    theirs = bsq.RateDistortion(bsq.BSQ(features=8), rate_weight=1e-3)
+    theirs = rate_distortion.RateDistortion(
+        bsq.BSQ(features=8), rate_weight=1e-3)
     frames = torch.randint(256, (2, 100, 150, 3), dtype=torch.uint8)
 
     class Both:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import pixellab as pl
-from book import train_readers
 from pixellab import classify
+from pixellab.recipes import RECIPES, Reader, readers
+from pixellab.training import readers as training
 
 
 def random_digits(count=6, size=28):
@@ -14,9 +15,9 @@ def random_digits(count=6, size=28):
                          generator=generator)
 
 
-@pytest.mark.parametrize("name", classify.READERS)
+@pytest.mark.parametrize("name", readers())
 def test_it_reads_real_digits_as_its_header_says(sample_data, name):
-    reader = classify.load(name)
+    reader = classify.reader(name)
     images, labels = pl.data.mnist("valid")
     accuracy = (reader.read(images) == labels).double().mean().item()
     assert accuracy == pytest.approx(reader.provenance["valid_accuracy"],
@@ -25,13 +26,13 @@ def test_it_reads_real_digits_as_its_header_says(sample_data, name):
 
 
 def test_the_judge_learned_from_digits_that_no_other_network_saw():
-    assert classify.load("judge").provenance["data"] == \
+    assert classify.reader("judge").provenance["data"] == \
         "MNIST, test, 10000 digits"
-    assert train_readers.READERS["reranker"][1] == "train"
+    assert RECIPES["reranker"].split == "train"
 
 
 def test_reading_is_the_same_in_any_company(sample_data):
-    reader, images = classify.load("judge"), random_digits()
+    reader, images = classify.reader("judge"), random_digits()
     torch.testing.assert_close(reader.logits(images)[2:3],
                                reader.logits(images[2:3]))
     assert reader.features(images).shape == (6, 96)
@@ -45,7 +46,7 @@ def test_every_size_becomes_28_by_28():
 
 def test_a_file_of_a_model_is_no_reader():
     with pytest.raises(ValueError, match="gpt is no reader: use judge"):
-        classify.load("gpt")
+        classify.reader("gpt")
 
 
 @pytest.mark.parametrize("bad", [
@@ -57,21 +58,21 @@ def test_what_is_no_digit_is_refused(bad):
 
 def test_patches_come_from_the_codebook():
     images = random_digits()
-    codebook = train_readers.some_patches(images, count=50)
+    codebook = training.some_patches(images, count=50)
     assert codebook.shape == (50, 16)
-    built = train_readers.patched(images, codebook)
+    built = training.patched(images, codebook)
     rows = built[0].unfold(0, 4, 4).unfold(1, 4, 4).reshape(-1, 16).float()
     assert torch.cdist(rows, codebook).amin(dim=1).max() == 0
-    whole = train_readers.some_patches(images, count=10_000)
-    assert torch.equal(train_readers.patched(images, whole), images)
+    whole = training.some_patches(images, count=10_000)
+    assert torch.equal(training.patched(images, whole), images)
 
 
 def test_disguises_and_moves_keep_shape_and_type():
     images = random_digits(40)
     generator = torch.Generator().manual_seed(1)
-    codebook = train_readers.some_patches(images)
-    for changed in (train_readers.move(images, generator),
-                    train_readers.disguise(images, codebook, generator)):
+    codebook = training.some_patches(images)
+    for changed in (training.move(images, generator),
+                    training.disguise(images, codebook, generator)):
         assert changed.shape == images.shape
         assert changed.dtype == torch.uint8
         assert not torch.equal(changed, images)
@@ -82,10 +83,9 @@ def test_a_reader_learns(tmp_path, monkeypatch, sample_data):
     images, labels = pl.data.mnist("train")
     split = (images[::5], labels[::5])
     monkeypatch.setattr(pl.data, "mnist", lambda name: split)
-    monkeypatch.setitem(train_readers.READERS, "judge", (8, "train", 8))
-    about = train_readers.make("judge", tmp_path / "judge.safetensors",
-                          progress=False)
+    about = training.make("judge", Reader("train", width=8, epochs=8),
+                          tmp_path / "judge.safetensors")
     assert about["valid_accuracy"] > 0.5
-    again = classify.load(tmp_path / "judge.safetensors")
+    again = classify.reader(tmp_path / "judge.safetensors")
     right = (again.read(split[0]) == split[1]).double().mean().item()
     assert right == pytest.approx(about["valid_accuracy"], abs=0.01)

@@ -8,7 +8,6 @@ import torch
 from PIL import Image
 
 import pixellab as pl
-from pixellab import cli
 from pixellab.cli import main
 
 
@@ -101,19 +100,21 @@ def test_complete_keeps_the_upper_half(capsys, tmp_path, sample_data):
     (["sample", "pixelcnn", "--seed", "-1"], "seed is -1"),
     (["sample", "pixelcnn", "--device", "tpu"], "choose from"),
     (["sample", "pixelcnn", "--colour", "red"], "--help"),
-    (["train", "gtp"], "there is no `train gtp`: use one of train pixelcnn"),
-    (["train", "gpt", "--stage", "prior"], "prior`: use one of train gpt"),
-    (["tokenize", "gpt", "x"], "use one of tokenize symbols, tokenize bsq"),
-    (["compress", "x.png", "--model", "gpt", "--weights", "w"], "--model is"),
-    (["train", "gpt", "--images", "x", "--shifts", "1"], "with --images: "),
+    (["train", "gtp"], "there is no recipe 'gtp': use one of pixelcnn"),
+    (["train", "gpt", "--stage", "prior"], "--stage is not for `train gpt`"),
+    (["tokenize", "gpt", "x"], "invalid choice: 'gpt'"),
+    (["compress", "x.png", "--model", "gpt", "--weights", "w"],
+     "not allowed with"),
+    (["train", "gpt", "--images", "x", "--shifts", "1"],
+     "shifts are for digits"),
     (["train", "gpt", "--weights", "w", "--layers", "1"], "with --weights: "),
-    (["train", "pixelcnn", "--save-minutes", "nan"], "save_minutes is nan"),
+    (["train", "pixelcnn", "--save-minutes", "nan"], "nan is not 0 to"),
     (["train", "patches", "--limit", "64", "--device", "tpu"], "--device"),
-    (["train", "pixelcnn", "--width", "0"], "--width"),
+    (["train", "pixelcnn", "--width", "0"], "width is 0"),
     (["train", "pixelcnn", "--layers", "-1"], "--layers"),
     (["train", "pixelcnn", "--limit", "0"], "--limit"),
     (["train", "pixelcnn", "--precision", "int3"], "precision"),
-    (["train", "pixelcnn", "--limit", "20"], "at most 20"),
+    (["train", "pixelcnn", "--limit", "9"], "at most 9"),
     (["sample", "pixelcnn-binary", "--targets", "1"], "no labels"),
     (["complete", "pixelcnn", "nowhere.png", "--rows", "3"], "nowhere.png"),
     (["train", "pixelcnn", "--epochs", "0"], "epochs"),
@@ -168,7 +169,7 @@ def test_a_repeated_target_is_drawn_once(capsys, tmp_path):
 
 def test_a_run_is_not_overwritten(capsys, tmp_path, sample_data):
     words = ["train", "pixelcnn", "--epochs", 1, "--limit", 32,
-             "--batch-size", 16, "--width", 8, "--layers", 1, "--out",
+             "--batch-size", 16, "--width", 8, "--dilations", 1, "--out",
              tmp_path]
     assert run(capsys, *words)[0] == 0
     assert {"best.safetensors", "curve.png", "samples_001.png"} <= {
@@ -187,7 +188,7 @@ def test_a_run_is_not_overwritten(capsys, tmp_path, sample_data):
 def test_a_run_is_refused_before_work_where_its_logs_cannot_be(
         capsys, tmp_path, monkeypatch, sample_data):
     words = ["train", "pixelcnn", "--epochs", 1, "--limit", 32,
-             "--batch-size", 16, "--width", 8, "--layers", 1, "--out",
+             "--batch-size", 16, "--width", 8, "--dilations", 1, "--out",
              tmp_path / "run", "--log-dir"]
     (tmp_path / "file").write_text("not a folder")
     code, _, err = run(capsys, *words, tmp_path / "file")
@@ -211,7 +212,7 @@ def test_a_memory_that_is_full_is_one_line(capsys, monkeypatch):
     def fill(*_, **settings):
         raise torch.cuda.OutOfMemoryError("out of memory.\nTried: 2 GiB")
 
-    monkeypatch.setattr(cli.models.ImageModel, "sample", fill)
+    monkeypatch.setattr(pl.ImageModel, "sample", fill)
     code, _, err = run(capsys, "sample", "gpt")
     assert (code, err) == (2, "pixellab: out of memory. Tried: 2 GiB\n")
 

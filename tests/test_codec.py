@@ -277,9 +277,9 @@ def test_a_fresh_process_decodes(name, sample_data, tmp_path, capsys):
 
 def test_files_of_own_weights(sample_data, tmp_path, capsys):
     own = tmp_path / "own.safetensors"
-    tensors, config, about = pl.weights.load("patches")
+    tensors, config, about = pl.weights.read("patches")
     tensors["head.bias"][0] += 1
-    pl.weights.save(own, tensors, config, {**about, "name": "mine"})
+    pl.weights.write(own, tensors, config, {**about, "name": "mine"})
     Image.fromarray(pl.data.mnist("valid")[0][0].numpy()).save(
         tmp_path / "digit.png")
     words = ["compress", str(tmp_path / "digit.png"), "--out", str(tmp_path)]

@@ -9,7 +9,7 @@ import pytest
 import pixellab as pl
 import pixellab.tokenizers
 from pixellab import weights
-from pixellab.model import NAMES, describe
+from pixellab.parts import describe
 from pixellab.tokenizers.pixels import Pixels
 
 TEXT = (Path(__file__).resolve().parent.parent / "CONTRIBUTING.md").read_text()
@@ -63,9 +63,9 @@ def promised(table):
             for name in re.findall(r"`(\w+)", row.split("|")[1])]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", pl.models())
 def test_every_model_has_what_the_tables_promise(name):
-    model, config = pl.load(name, "cpu"), weights.load(name)[1]
+    model, config = pl.load(name, "cpu"), weights.read(name).config
     for kind, part in (("tokenizer", model.tokenizer),
                        ("prior", model.prior)):
         names = promised(f"| a {kind} ")

@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from pixellab import sampling
-from pixellab.cli import new_prior, new_tokenizer, parser
 from pixellab.priors.gpt import GPT, Linear, SelfAttention, neighbours
+from pixellab.recipes import TransformerSettings
+from pixellab.tokenizers.pixels import Pixels
+from pixellab.training.run import new_prior
 
 GRID, VOCABULARY, CLASSES = (5, 4), 7, 3
 PLACES = GRID[0] * GRID[1]
@@ -226,10 +228,10 @@ def test_fast_linear_layers_are_linear_layers(shape):
     torch.testing.assert_close(exact.float(), expected.detach())
 
 
-def test_the_network_that_the_command_line_trains():
+def test_a_network_that_remembers_every_second_place():
     """Every place but the next few is seen through those that are kept."""
-    options = parser().parse_args(["train", "gpt"])
-    net = new_prior(options, new_tokenizer(options))
+    net = new_prior(TransformerSettings(layers=3, spacing=2, shared=True),
+                    Pixels(), num_classes=10)
     assert net.config["spacing"] <= net.config["window"]
     assert sum(one.numel() for one in net.parameters()) <= 1.2e6
     torch.manual_seed(0)

@@ -10,9 +10,12 @@ from safetensors.torch import save_file
 
 import pixellab as pl
 from pixellab import weights
-from pixellab.model import ImageModel, certify, describe
+from pixellab.model import ImageModel
+from pixellab.parts import describe
 from pixellab.priors.pixelcnn import PixelCNN
+from pixellab.recipes import image_models
 from pixellab.tokenizers.pixels import Pixels
+from pixellab.training.scores import certify
 
 
 def tiny_model(levels=256, channels=1, num_classes=10):
@@ -34,7 +37,7 @@ def saved(tmp_path):
     path = tmp_path / "tiny.safetensors"
     config = {"tokenizer": describe(model.tokenizer),
               "prior": describe(model.prior)}
-    weights.save(path, model.prior.state_dict(), config, {"name": "tiny"})
+    weights.write(path, model.prior.state_dict(), config, {"name": "tiny"})
     return path
 
 
@@ -124,17 +127,17 @@ def test_weights_survive_a_round_trip(saved):
 
 
 def test_eight_bits_are_half_a_step_away_and_stay_the_same(saved):
-    tensors, config, _ = weights.load(saved)
-    weights.save(saved, tensors, config, {"stored_as": "int8"})
-    rounded = weights.load(saved)[0]
+    tensors, config, _ = weights.read(saved)
+    weights.write(saved, tensors, config, {"stored_as": "int8"})
+    rounded = weights.read(saved).tensors
     for key, value in tensors.items():
         if value.ndim == 2:
             step = value.abs().amax(dim=1, keepdim=True) / 127
             assert ((rounded[key] - value).abs() <= step * 0.5001).all()
         else:
             assert torch.equal(rounded[key], value)
-    weights.save(saved, rounded, config, {"stored_as": "int8"})
-    for key, value in weights.load(saved)[0].items():
+    weights.write(saved, rounded, config, {"stored_as": "int8"})
+    for key, value in weights.read(saved).tensors.items():
         torch.testing.assert_close(value, rounded[key])
 
 
@@ -175,17 +178,17 @@ def test_a_foreign_file_is_refused(tmp_path):
 @pytest.mark.parametrize("kind", ["os.system", "pixelcnn.MaskedConv9",
                                   "..cli.main"])
 def test_a_header_cannot_import_what_it_likes(saved, kind):
-    tensors, config, about = weights.load(saved)
+    tensors, config, about = weights.read(saved)
     config["prior"]["kind"] = kind
-    weights.save(saved, tensors, config, about)
+    weights.write(saved, tensors, config, about)
     with pytest.raises(ValueError, match="holds no"):
         pl.load(saved)
 
 
 def test_weights_of_another_size_are_refused(saved):
-    tensors, config, about = weights.load(saved)
+    tensors, config, about = weights.read(saved)
     config["prior"]["width"] = 8
-    weights.save(saved, tensors, config, about)
+    weights.write(saved, tensors, config, about)
     with pytest.raises(ValueError, match="holds no"):
         pl.load(saved)
 
@@ -328,7 +331,7 @@ def test_frames_end_with_the_finished_image():
     pictures = pl.figures.frames(model, model.stream(2, seed=3), count=8)
     assert pictures.shape == (8, 2, 6, 5, 3)
     finished = model.sample(2, seed=3)
-    assert np.array_equal(pictures[-1], pl.figures.to_array(finished))
+    assert np.array_equal(pictures[-1], pl.images.to_array(finished))
     blue = (pictures == pl.figures.NOT_YET).all(axis=-1).sum(axis=(2, 3))
     assert blue[:, 0].tolist() == [30 - 30 * (i + 1) // 8 for i in range(8)]
     strip = pl.figures.filmstrip(pictures)
@@ -338,13 +341,13 @@ def test_frames_end_with_the_finished_image():
 def test_gif_frames_can_be_seen(tmp_path):
     frames = np.zeros((3, 4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match="20 or more"):
-        pl.figures.gif(tmp_path / "fast.gif", frames, milliseconds=10)
+        pl.images.gif(tmp_path / "fast.gif", frames, milliseconds=10)
 
 
 # ------------------------------------------------------ shipped weights
 
 MODELS = [name for name in weights.names()
-          if name not in pl.classify.READERS]
+          if name in image_models()]
 
 
 def test_the_weights_of_the_book_are_here():

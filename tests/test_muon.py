@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from pixellab import muon
 from pixellab.priors.gpt import GPT
 from pixellab.priors.pixelcnn import PixelCNN
+from pixellab.training import muon
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (6, 20), (20, 6)])

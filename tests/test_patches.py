@@ -11,12 +11,14 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 
 import pixellab as pl
-from pixellab import measures, training, weights
+from pixellab import measures, weights
 from pixellab.cli import main
-from pixellab.model import ImageModel, describe, learned, load_tokenizer
+from pixellab.model import ImageModel, load_tokenizer
+from pixellab.parts import describe, learned
 from pixellab.priors.gpt import GPT
 from pixellab.tokenizers import patches
 from pixellab.tokenizers.patches import Patches
+from pixellab.training import loop
 
 
 @pytest.fixture
@@ -226,7 +228,7 @@ def saved(tmp_path):
     model = ImageModel(tokenizer, prior)
     path = tmp_path / "m.safetensors"
     config = {"tokenizer": describe(tokenizer), "prior": describe(prior)}
-    weights.save(path, {**prior.state_dict(), **learned(tokenizer)}, config,
+    weights.write(path, {**prior.state_dict(), **learned(tokenizer)}, config,
                  {"name": "mine"})
     return path, model
 
@@ -243,14 +245,14 @@ def test_the_codebook_travels_with_the_weights(saved):
 
 def test_a_codebook_of_another_size_is_refused(saved):
     path, _ = saved
-    tensors, config, about = weights.load(path)
+    tensors, config, about = weights.read(path)
     config["tokenizer"]["patch"] = 2
-    weights.save(path, tensors, config, about)
+    weights.write(path, tensors, config, about)
     for function in (pl.load, load_tokenizer):
         with pytest.raises(ValueError, match="size mismatch"):
             function(path)
     del tensors["tokenizer.codebook"]
-    weights.save(path, tensors, config, about)
+    weights.write(path, tensors, config, about)
     with pytest.raises(ValueError, match="holds no"):
         pl.load(path)
 
@@ -281,7 +283,8 @@ def test_completion_keeps_whole_rows_of_patches(saved):
 # ------------------------------------------------------ the command line
 
 SHORT = ["--epochs", "2", "--limit", "64", "--batch-size", "16", "--width",
-         "16", "--layers", "1", "--device", "cpu"]
+         "16", "--layers", "1", "--heads", "1", "--precision", "fp32",
+         "--dropout", "0", "--device", "cpu"]
 
 
 def test_the_two_stages_are_the_whole(tmp_path, sample_data, capsys):
@@ -297,17 +300,18 @@ def test_the_two_stages_are_the_whole(tmp_path, sample_data, capsys):
                  str(book), *SHORT, "--out", str(tmp_path / "two")]) == 0
     assert main(["train", "patches", *size, *SHORT, "--out",
                  str(tmp_path / "one")]) == 0
-    one, two = (weights.load(tmp_path / name / "best.safetensors")
+    one, two = (weights.read(tmp_path / name / "best.safetensors")
                 for name in ("one", "two"))
-    assert all(torch.equal(one[0][key], two[0][key]) for key in one[0])
-    assert one[1] == two[1] and one[1]["tokenizer"]["patch"] == 7
-    for about in (one[2], two[2], load_tokenizer(book)[1]):
+    assert all(torch.equal(one.tensors[key], two.tensors[key])
+               for key in one.tensors)
+    assert one.config == two.config and one.config["tokenizer"]["patch"] == 7
+    for about in (one.provenance, two.provenance, load_tokenizer(book)[1]):
         about = about.get("tokenizer", about)
         assert about["train_images"] == 64
         assert 0 < about["valid_squared_error"] < 0.1
         assert 0 < about["valid_entropy_per_token"] < math.log2(24)
-    assert one[2]["valid_squared_error"] == pytest.approx(
-        one[2]["tokenizer"]["valid_squared_error"])
+    assert one.provenance["valid_squared_error"] == pytest.approx(
+        one.provenance["tokenizer"]["valid_squared_error"])
 
 
 def test_moved_digits_are_more_digits(tmp_path, sample_data):
@@ -316,16 +320,16 @@ def test_moved_digits_are_more_digits(tmp_path, sample_data):
                  str(tmp_path)]) == 0
     assert main(["train", "patches", "--resume", str(tmp_path), "--epochs",
                  "2", "--limit", "64", "--device", "cpu"]) == 0
-    _, config, about = weights.load(tmp_path / "last.safetensors")
-    assert about["train_images"] == 9 * 64 and about["shifts"] == 1
+    _, config, about = weights.read(tmp_path / "last.safetensors")
+    assert about["train_images"] == 9 * 64 and about["recipe"]["shifts"] == 1
     assert about["tokenizer"]["train_images"] == 64
     assert about["epochs_done"] == 2
     assert main(["train", "patches", "--weights",
                  str(tmp_path / "best.safetensors"), "--epochs", "1",
                  "--limit", "64", "--batch-size", "16", "--out",
                  str(tmp_path / "next")]) == 0
-    _, again, next_about = weights.load(tmp_path / "next" / "best.safetensors")
-    assert again == config and next_about["shifts"] == 0
+    _, again, next_about = weights.read(tmp_path / "next" / "best.safetensors")
+    assert again == config and next_about["recipe"]["shifts"] == 0
     assert next_about["tokenizer"] == about["tokenizer"]
 
 
@@ -334,7 +338,7 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
         tmp_path, sample_data, monkeypatch, late):
     words = ["train", "patches", "--codebook-size", "24", *SHORT, "--out"]
     assert main([*words, str(tmp_path / "whole")]) == 0
-    calls, original = [], training.batch
+    calls, original = [], loop.batch
 
     def interrupt(*arguments):
         calls.append(1)
@@ -342,27 +346,27 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
             raise KeyboardInterrupt
         return original(*arguments)
 
-    monkeypatch.setattr(training, "batch", interrupt)
+    monkeypatch.setattr(loop, "batch", interrupt)
     assert main([*words, str(tmp_path / "cut"), "--save-minutes",
                  "1e-9" if late else "60"]) == 130
-    monkeypatch.setattr(training, "batch", original)
+    monkeypatch.setattr(loop, "batch", original)
     assert not (tmp_path / "cut" / "best.safetensors").exists()
     assert main(["train", "patches", "--resume", str(tmp_path / "cut"),
                  "--limit", "64", "--device", "cpu"]) == 0
-    whole, cut = (weights.load(tmp_path / name / "last.safetensors")
+    whole, cut = (weights.read(tmp_path / name / "last.safetensors")
                   for name in ("whole", "cut"))
-    assert all(torch.equal(whole[0][key], cut[0][key]) for key in whole[0])
-    assert cut[2]["tokenizer"]["train_images"] == 64
+    assert all(torch.equal(whole.tensors[key], cut.tensors[key])
+               for key in whole.tensors)
+    assert cut.provenance["tokenizer"]["train_images"] == 64
 
 
 @pytest.mark.parametrize("words, hint", [
     (["--patch", "3"], "patch is 3"),
     (["--codebook-size", "5000", "--limit", "50",
       "--batch-size", "16"], "different patches"),
-    (["--stage", "prior"], "needs one of --tokenizer, --weights"),
     (["--tokenizer", "nowhere.safetensors"], "nowhere.safetensors"),
     (["--tokenizer", "gpt"], "gpt is no patches"),
-    (["--tokenizer", "BOOK", "--patch", "7"], "with --tokenizer"),
+    (["--tokenizer", "BOOK", "--patch", "7"], "with --tokenizer: omit it"),
     (["--tokenizer", "BOOK", "--stage", "tokenizer"], "is not for"),
     (["--stage", "tokenizer", "--width", "8"], "is not for"),
     (["--weights", "gpt"], "is no patches"),
@@ -374,13 +378,13 @@ def test_a_run_killed_in_its_first_epoch_keeps_the_codebook(
     (["--stage", "tokenizer", "--shifts", "1"], "is not for"),
     (["--resume", "FOLDER", "--out", "other"], "omit it"),
     (["--seed", "-1"], "seed is -1"), (["--seed", "5000000000"], "seed is 5"),
-    (["--dropout", "1.5"], "--dropout")])
+    (["--dropout", "1.5"], "dropout is 1.5")])
 def test_bad_flags_are_one_line(tmp_path, sample_data, capsys, monkeypatch,
                                 words, hint):
     monkeypatch.chdir(tmp_path)
     tokenizer = Patches(4, 16).fit(some_images(20, 28))
     book = tmp_path / "book" / "tokenizer.safetensors"
-    weights.save(book, learned(tokenizer),
+    weights.write(book, learned(tokenizer),
                  {"tokenizer": describe(tokenizer)}, {"name": "patches"})
     places = {"BOOK": str(book), "FOLDER": str(book.parent)}
     for place, path in places.items():

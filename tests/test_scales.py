@@ -13,7 +13,7 @@ from chapter_cells import IMPORTS, MARKS, cells_with
 
 import pixellab as pl
 from pixellab.cli import main
-from pixellab.scale import Scale
+from pixellab.dial import Scale
 from pixellab.tokenizers.patches import Patches
 from pixellab.tokenizers.symbols import Symbols
 
@@ -76,8 +76,9 @@ class Command:
         """The path of the best weights, after one epoch on 64 images."""
         out = self.folder / f"run{len(list(self.folder.iterdir()))}"
         assert main(["train", *name.split(), "--epochs", "1", "--limit", "64",
-                     "--batch-size", "16", "--device", "cpu", "--out",
-                     str(out), *map(str, words)]) == 0
+                     "--batch-size", "16", "--precision", "fp32",
+                     "--device", "cpu", "--out", str(out),
+                     *map(str, words)]) == 0
         history = json.loads((out / "history.json").read_text())
         assert len(history) == 1
         assert all(math.isfinite(history[0][key]) for key in
@@ -92,7 +93,9 @@ def command(tmp_path, sample_data):
 
 @pytest.mark.parametrize("name", ["pixelcnn", "gpt", "symbols", "patches"])
 def test_a_model_of_digits_trains_on_the_command_line(command, name):
-    path = command.train(name, "--width", 16, "--layers", 1)
+    depth = ["--dilations", 1] if name == "pixelcnn" else [
+        "--layers", 1, "--heads", 1]
+    path = command.train(name, "--width", 16, *depth)
     model = pl.load(path, "cpu")
     images, labels = pl.data.mnist("valid")
     assert model.bits(images[:2], labels=labels[:2]).isfinite().all()
@@ -100,12 +103,12 @@ def test_a_model_of_digits_trains_on_the_command_line(command, name):
 
 
 def test_a_model_of_frames_trains_stage_by_stage(command, tmp_path):
-    first = command.train("bsq --stage autoencoder", "--width", 8)
+    first = command.train("bsq --stage autoencoder", "--features", 8)
     second = command.train("bsq --stage tokenizer", "--weights", first)
     tokens = tmp_path / "tokens.safetensors"
     assert main(["tokenize", "bsq", str(tokens), "--limit", "32", "--weights",
                  str(second)]) == 0
     path = command.train("bsq --stage prior", "--tokens", tokens, "--width",
-                         16, "--layers", 1)
+                         16, "--layers", 1, "--heads", 1)
     frames = pl.data.supertux("valid", limit=2)
     assert pl.load(path, "cpu").bits(frames).isfinite().all()

@@ -12,7 +12,8 @@ from torch.distributed.run import get_args_parser
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixellab import cli, weights
-from pixellab.model import NAMES, build
+from pixellab.model import models
+from pixellab.parts import build
 from pixellab.priors.gpt import GPT
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
@@ -29,9 +30,9 @@ def count(run):
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", models())
 def test_the_formula_counts_what_a_shipped_prior_multiplies(name):
-    _, config, _ = weights.load(name)
+    config = weights.read(name).config
     with torch.device("meta"):
         prior = build("priors", config["prior"])
         length = build("tokenizers", config["tokenizer"]).length
@@ -74,7 +75,7 @@ def test_every_command_of_the_page_is_understood():
     seen = []
     for words in commands():
         start = words.index("pixellab")
-        assert cli.parser().parse_args(words[start + 1:])
+        assert cli.parse(words[start + 1:])
         launcher = " ".join(words[:2 if words[0] == "accelerate" else 1])
         seen.append(launcher)
         if launcher in LAUNCHERS:

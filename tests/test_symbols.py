@@ -253,11 +253,11 @@ def test_rerank_is_a_sort(symbols):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(2, (20, 30, 30), dtype=torch.uint8,
                            generator=generator) * 255
-    logits = classify.load("reranker").logits(images).double()
+    logits = classify.reader("reranker").logits(images).double()
     scores = [(row / 0.8).exp()[3] / (row / 0.8).exp().sum()
               for row in logits]
     expected = sorted(range(20), key=lambda i: -scores[i])[:5]
-    best, kept = symbols.rerank(images, 3, 5)
+    best, kept = classify.rerank(images, 3, 5)
     assert torch.equal(best, images[expected])
     assert kept.tolist() == pytest.approx([scores[i].item() for i in expected],
                                           rel=1e-4)
@@ -269,7 +269,7 @@ def test_best_of_draws_one_pool_a_class(symbols):
         alone = symbols.sample(labels=[label] * len(images), best_of=6,
                                temperature=0.8)
         assert torch.equal(images, alone)
-        assert torch.equal(symbols.rerank(images, label, len(images))[0],
+        assert torch.equal(classify.rerank(images, label, len(images))[0],
                            images)  # best first
     pool = symbols.sample(labels=[3] * 6, best_of=6, temperature=0.8)
     assert torch.equal(pool[:2], best[[0, 2]])  # all six, the same two first
@@ -302,7 +302,7 @@ def test_best_of_takes_what_holds_integers(symbols):
     (None, 1, "label None;")])
 def test_rerank_refuses(symbols, label, keep, words):
     with pytest.raises(ValueError, match=words):
-        symbols.rerank(torch.zeros(4, 30, 30, dtype=torch.uint8), label, keep)
+        classify.rerank(torch.zeros(4, 30, 30, dtype=torch.uint8), label, keep)
 
 
 # ----------------------------------------------------- the command line
@@ -316,8 +316,8 @@ def test_the_best_as_pictures(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("name, words, message", [
-    ("symbols", ["--keep", "3"], "--keep is not for"),
-    ("symbols", ["--best-of", "4", "--keep", "5"], "best_of is 4"),
+    ("symbols", ["--keep", "3"], "--keep says how many of --best-of"),
+    ("symbols", ["--best-of", "4", "--keep", "5"], "--keep 5 of --best-of 4"),
     ("symbols", ["--best-of", "9", "--targets", "11"], "label 11"),
     ("symbols", ["--best-of", "9", "--temperature", "nan"], "temperature"),
     ("symbols", ["--best-of", "4", "--count", "5"], "--count is not"),

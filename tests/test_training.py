@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 
 import pixellab as pl
-from pixellab import data, likelihood, training, weights
+from pixellab import images, likelihood, training, weights
 from pixellab.cli import main
-from pixellab.model import build, describe
+from pixellab.parts import build, describe
 from pixellab.priors.pixelcnn import PixelCNN
 from pixellab.tokenizers.pixels import Pixels
-from pixellab.training import Recipe
+from pixellab.training import RunFolder, Schedule, loop
 
 
 def stripes(count, seed=0):
@@ -32,17 +32,19 @@ def stripes(count, seed=0):
     return tokens ^ noise.long(), labels
 
 
-def run(folder, epochs=3, resume=False, task=None, **recipe):
+def run(folder, epochs=3, resume=False, task=None, save_minutes=5.0,
+        **schedule):
     torch.manual_seed(0)
     prior = PixelCNN(2, (4, 4), width=8, dilations=(1,), head=8,
                      num_classes=2)
-    recipe = Recipe(**{"epochs": epochs, "lr": 1e-2, "gamma": 0.7,
-                       "batch_size": 32, **recipe})
+    schedule = Schedule(**{"epochs": epochs, "lr": 1e-2, "gamma": 0.7,
+                           "batch_size": 32, **schedule})
     config = {"tokenizer": describe(Pixels(2, 4, 4)),
               "prior": describe(prior)}
     history = training.train(prior, stripes(256), stripes(64, seed=1),
-                             recipe, folder, config, resume=resume,
-                             progress=False, device="cpu", task=task)
+                             schedule, RunFolder(folder, config,
+                                                 save_minutes=save_minutes),
+                             task, resume=resume, show=False, device="cpu")
     return prior, history
 
 
@@ -57,7 +59,7 @@ def test_it_learns_and_leaves_its_files(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         "best.safetensors", "last.safetensors", "state.pt", "history.json"}
     assert json.loads((tmp_path / "history.json").read_text()) == history
-    _, _, about = weights.load(tmp_path / "last.safetensors")
+    about = weights.read(tmp_path / "last.safetensors").provenance
     assert about["epochs_done"] == 6 and about["recipe"]["gamma"] == 0.7
 
 
@@ -79,7 +81,7 @@ def test_best_is_the_lowest_validation_loss(tmp_path):
     seen = []
     run(tmp_path, epochs=3, task=training.Task(score=score))
     for name, epoch in (("best", 2), ("last", 3)):
-        tensors, _, about = weights.load(tmp_path / f"{name}.safetensors")
+        tensors, _, about = weights.read(tmp_path / f"{name}.safetensors")
         assert about["epochs_done"] == epoch
         for key, value in tensors.items():  # stored as float16
             assert torch.equal(value, seen[epoch - 1][key].half().float())
@@ -104,7 +106,7 @@ def test_the_average_is_what_is_scored_and_kept(tmp_path):
 
     prior, history = run(tmp_path, epochs=2, averaging=0.9,
                          task=training.Task(loss=loss))
-    raw = training.load_state(tmp_path)["prior"]
+    raw = training.read_state(tmp_path)["network"]
     names = [name for name, _ in prior.named_parameters()]
     weights_after = seen[1:] + [[raw[name] for name in names]]
     mean = seen[0]  # the weights at the start
@@ -116,7 +118,7 @@ def test_the_average_is_what_is_scored_and_kept(tmp_path):
         torch.testing.assert_close(one.detach(), other)
     bits = likelihood.token_bits(prior, *stripes(64, seed=1)).mean().item()
     assert history[-1]["valid"] == pytest.approx(bits, rel=1e-5)
-    kept = weights.load(tmp_path / "last.safetensors")[0]
+    kept = weights.read(tmp_path / "last.safetensors").tensors
     for name, one in prior.named_parameters():
         assert torch.equal(kept[name], one.detach().half().float())
 
@@ -133,11 +135,11 @@ def test_averages_and_muon_resume_inside_an_epoch(tmp_path, monkeypatch, how):
             raise KeyboardInterrupt
         return batch(*arguments)
 
-    batch = training.batch
-    monkeypatch.setattr(training, "batch", stop)
+    batch = loop.batch
+    monkeypatch.setattr(loop, "batch", stop)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", epochs=2, save_minutes=0, **how)
-    monkeypatch.setattr(training, "batch", batch)
+    monkeypatch.setattr(loop, "batch", batch)
     parts, _ = run(tmp_path / "parts", epochs=2, resume=True, **how)
     assert same(whole, parts)
 
@@ -152,7 +154,7 @@ def test_a_run_stopped_while_it_is_scored_loses_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "parts", epochs=2, save_minutes=0,
             task=training.Task(score=stop))
-    assert training.load_state(tmp_path / "parts")["run"]["step"] == 8
+    assert training.read_state(tmp_path / "parts")["progress"]["step"] == 8
     parts, resumed = run(tmp_path / "parts", epochs=2, resume=True)
     assert same(whole, parts)
     assert [row["lr"] for row in resumed] == [row["lr"] for row in history]
@@ -165,10 +167,10 @@ def test_bf16_is_taken_where_the_processor_has_it(monkeypatch, has, names):
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.setattr(torch.cpu, name, lambda name=name: name in names,
                             raising=False)
-    assert training.has_bf16(torch.device("cpu")) == has
+    assert loop.has_bf16(torch.device("cpu")) == has
     for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, name)  # as in older versions
-    assert not training.has_bf16(torch.device("cpu"))
+    assert not loop.has_bf16(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("stop_at", [3, 13])
@@ -183,11 +185,11 @@ def test_a_run_stopped_inside_an_epoch_loses_nothing(
             raise KeyboardInterrupt
         return original(*arguments)
 
-    original = training.batch
-    monkeypatch.setattr(training, "batch", interrupt)
+    original = loop.batch
+    monkeypatch.setattr(loop, "batch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut", save_minutes=1e-9)  # a checkpoint every step
-    monkeypatch.setattr(training, "batch", original)
+    monkeypatch.setattr(loop, "batch", original)
     resumed, history = run(tmp_path / "cut", resume=True)
     assert same(whole, resumed) and len(history) == 3
 
@@ -219,14 +221,15 @@ def without(*keys):
 
 
 @pytest.mark.parametrize("age", [
-    lambda state: state.clear(), without("tokenizer"),
-    without("run", "config"), without("run", "config", "tokenizer"),
-    without("run", "about", "name"),
-    lambda state: state["run"]["recipe"].update(older=1),
-    lambda state: state["run"]["config"]["prior"].update(kind="gpt.Older")])
+    lambda state: state.clear(), without("beside"),
+    without("config"), without("config", "tokenizer"),
+    without("provenance", "name"),
+    lambda state: state["schedule"].update(older=1),
+    lambda state: state["config"]["prior"].update(kind="gpt.Older")])
 def test_a_state_of_another_version_is_one_line(
         tmp_path, sample_data, capsys, age):
-    words = ["train", "pixelcnn", "--limit", "16", *SHORT]
+    words = ["train", "pixelcnn", "--limit", "16", *SHORT,
+             *SHALLOW["pixelcnn"]]
     command(*words, "--epochs", "1", "--out", tmp_path)
     state = torch.load(tmp_path / "state.pt")
     age(state)
@@ -241,7 +244,7 @@ def test_a_state_of_another_version_is_one_line(
 def test_a_recipe_that_lacks_a_setting_is_another(tmp_path):
     run(tmp_path, epochs=1)
     state = torch.load(tmp_path / "state.pt")
-    del state["run"]["recipe"]["warmup"]
+    del state["schedule"]["warmup"]
     torch.save(state, tmp_path / "state.pt")
     with pytest.raises(ValueError, match="warmup was None and is 0"):
         run(tmp_path, epochs=2, resume=True)
@@ -273,13 +276,10 @@ def test_precision_may_change_between_runs_and_ends_with_them(tmp_path):
 
 
 def test_batches_cover_the_data_once_an_epoch():
-    from accelerate import Accelerator
-
     tokens = torch.arange(64)[:, None]
     data = (tokens, torch.zeros(64, dtype=torch.int64))
-    recipe, accelerator = Recipe(batch_size=16), Accelerator(cpu=True)
-    epochs = [torch.cat([training.batch(data, recipe, epoch, step, 10,
-                                        accelerator)[0][:, 0]
+    schedule = Schedule(batch_size=16)
+    epochs = [torch.cat([loop.batch(data, schedule, epoch, step, 10)[0][:, 0]
                          for step in range(4)]) for epoch in (0, 1)]
     assert all(sorted(seen.tolist()) == list(range(64)) for seen in epochs)
     assert not torch.equal(*epochs)
@@ -294,11 +294,10 @@ def test_labels_are_dropped_at_the_asked_rate():
 
 @pytest.mark.parametrize("setting", [
     {"epochs": 0}, {"lr": -1.0}, {"lr": float("inf")}, {"gamma": float("nan")},
-    {"batch_size": 0}, {"save_minutes": float("nan")},
-    {"save_minutes": -1.0}])
-def test_recipes_without_sense_are_refused(setting):
+    {"batch_size": 0}, {"stop_after": 0}, {"shifts": 3}])
+def test_schedules_without_sense_are_refused(setting):
     with pytest.raises(ValueError, match="must lie in"):
-        Recipe(**setting)
+        Schedule(**setting)
 
 
 def test_a_batch_larger_than_the_data_is_refused(tmp_path):
@@ -306,18 +305,22 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
         run(tmp_path, batch_size=512)
     for size in (1, 5):
         with pytest.raises(ValueError, match="multiple of 2 .proc"):
-            training.check_sizes(256, size, processes=2)
+            loop.check_sizes(256, size, processes=2)
 
 
 # ------------------------------------------------------ the command line
 
-SHORT = ["--batch-size", "16", "--width", "32", "--layers", "1",
-         "--precision", "fp32", "--device", "cpu"]
+SHORT = ["--batch-size", "16", "--width", "32", "--precision", "fp32",
+         "--device", "cpu"]
+SHALLOW = {"pixelcnn": ["--dilations", "1"],
+           "gpt": ["--layers", "1", "--heads", "1"],
+           "patches": ["--layers", "1", "--heads", "1"]}
 KILLED = """
 import os, signal, sys
-from pixellab import cli, training
+from pixellab import cli
+from pixellab.training import loop
 
-batch, calls = training.batch, []
+batch, calls = loop.batch, []
 
 def batch_or_death(*arguments):
     calls.append(1)
@@ -325,7 +328,7 @@ def batch_or_death(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)
     return batch(*arguments)
 
-training.batch = batch_or_death
+loop.batch = batch_or_death
 cli.main(sys.argv[2:])
 """
 
@@ -336,7 +339,7 @@ def command(*words):
 
 def outcome(folder):
     """(weights, config, history) of a run."""
-    tensors, config, _ = weights.load(folder / "last.safetensors")
+    tensors, config, _ = weights.read(folder / "last.safetensors")
     return tensors, config, json.loads((folder / "history.json").read_text())
 
 
@@ -364,7 +367,8 @@ def test_a_run_killed_at_any_step_ends_with_the_same_weights(
     draw = random.Random(seed)
     step, minutes = draw.randint(2, 8), draw.choice(["1e-9", "60"])
     print(f"seed {seed}: killed in step {step}, --save-minutes {minutes}")
-    words = ["train", "pixelcnn", "--epochs", "2", "--limit", "64", *SHORT]
+    words = ["train", "pixelcnn", "--epochs", "2", "--limit", "64", *SHORT,
+             *SHALLOW["pixelcnn"]]
     command(*words, "--out", tmp_path / "whole")
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(step), *words, "--save-minutes",
@@ -383,7 +387,8 @@ def test_two_processes_learn_the_same(tmp_path, sample_data, words):
     """`accelerate launch`: the loss curve is that of one process, to 1e-4."""
     place, _ = folder_of_digits(tmp_path / "digits")
     words = ["train", *(str(place) if word == "DIGITS" else word for word in
-                        words), "--epochs", "2", "--limit", "32", *SHORT]
+                        words), "--epochs", "2", "--limit", "32", *SHORT,
+             *SHALLOW[words[0]]]
     command(*words, "--out", tmp_path / "1")
     done = subprocess.run(
         [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu",
@@ -393,7 +398,8 @@ def test_two_processes_learn_the_same(tmp_path, sample_data, words):
     assert done.stdout.count("best.safetensors: ") == 1
     assert done.stdout.count("tokenizer.safetensors: ") == ("patches" in words)
     for count in (1, 2):
-        about = weights.load(tmp_path / f"{count}" / "best.safetensors")[2]
+        about = weights.read(tmp_path / f"{count}" / "best.safetensors"
+                             ).provenance
         assert about["processes"] == count
         assert len(about["check"]["bits"]) == about["valid_images"]
         assert "test_bits_per_token" not in about  # none in the sample
@@ -409,9 +415,11 @@ def test_a_folder_teaches_what_its_pictures_teach(tmp_path, sample_data):
     """To the last bit, as tensors; and a run on it can be resumed."""
     place, images = folder_of_digits(tmp_path / "digits")
     words = ["train", "gpt", "--images", place]
-    command(*words, "--epochs", "2", *SHORT, "--out", tmp_path / "whole")
+    short = [*SHORT, *SHALLOW["gpt"]]
+    command(*words, "--epochs", "2", *short, "--out", tmp_path / "whole")
     whole = outcome(tmp_path / "whole")
-    about = weights.load(tmp_path / "whole" / "best.safetensors")[2]
+    about = weights.read(tmp_path / "whole" / "best.safetensors"
+                         ).provenance
     assert about["train_images"] == 40 and about["valid_images"] == 24
     assert about["data"] == "pictures in digits"
 
@@ -419,11 +427,11 @@ def test_a_folder_teaches_what_its_pictures_teach(tmp_path, sample_data):
         len(images[split]), dtype=torch.int64)) for split in images]
     torch.manual_seed(0)
     prior = build("priors", whole[1]["prior"])
-    training.train(prior, *sets, Recipe(**about["recipe"]),
-                   tmp_path / "tensors", whole[1], progress=False)
+    training.train(prior, *sets, Schedule(**about["recipe"]),
+                   RunFolder(tmp_path / "tensors", whole[1]), show=False)
     assert_equal_runs(whole, outcome(tmp_path / "tensors"))
 
-    command(*words, "--epochs", "1", *SHORT, "--out", tmp_path / "parts")
+    command(*words, "--epochs", "1", *short, "--out", tmp_path / "parts")
     goes_on = [*words, "--resume", tmp_path / "parts", "--epochs", "2"]
     command(*goes_on)
     assert_equal_runs(whole, outcome(tmp_path / "parts"))
@@ -435,7 +443,7 @@ def test_pictures_of_other_sizes_are_resized_when_asked(
         tmp_path, sample_data, capsys):
     place, _ = folder_of_digits(tmp_path / "large", side=40)
     words = ["train", "pixelcnn", "--images", place, "--epochs", "1", *SHORT,
-             "--out", tmp_path / "run"]
+             *SHALLOW["pixelcnn"],             "--out", tmp_path / "run"]
     assert main([str(word) for word in words]) == 2
     assert "40x40" in (error := capsys.readouterr().err)
     assert "--resize" in error
@@ -452,7 +460,7 @@ def test_pictures_are_read_a_batch_at_a_time(tmp_path, sample_data,
         (tmp_path / split).mkdir()
         for i in range(count):
             frame.save(tmp_path / split / f"{i}.png")
-    alive, most, read = set(), [], data.read_image
+    alive, most, read = set(), [], images.read
 
     def counted(*arguments):
         picture = read(*arguments)
@@ -461,8 +469,9 @@ def test_pictures_are_read_a_batch_at_a_time(tmp_path, sample_data,
         most.append(len(alive))
         return picture
 
-    monkeypatch.setattr(data, "read_image", counted)
+    monkeypatch.setattr(images, "read", counted)
     command("train", "bsq", "--stage", "autoencoder", "--images", tmp_path,
-            "--epochs", "1", "--batch-size", "8", "--width", "8", "--device",
-            "cpu", "--out", tmp_path / "run")
+            "--epochs", "1", "--batch-size", "8", "--features", "8",
+            "--precision", "fp32", "--device", "cpu", "--out",
+            tmp_path / "run")
     assert len(most) >= 60 and max(most) <= 16

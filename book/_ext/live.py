@@ -72,7 +72,8 @@ def size(path):
 
 def numbers_for_the_text(app, config):
     """What the weights cost, as measured when they were made."""
-    whole, live = (weights.load(name)[2] for name in ("gpt", "gpt-live"))
+    whole, live = (weights.read(name).provenance
+                   for name in ("gpt", "gpt-live"))
     config.myst_substitutions = {
         **config.myst_substitutions,
         "live_size": kilobytes(size(WEIGHTS)),

@@ -13,8 +13,8 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from torch import nn
 
-from pixellab import weights
-from pixellab.model import NAMES, build
+from pixellab import models, weights
+from pixellab.parts import build
 from pixellab.priors.gpt import GPT
 from pixellab.tokenizers.bsq import BSQ
 from pixellab.tokenizers.pixels import Pixels
@@ -98,7 +98,7 @@ def runs(about):
 def speed(name):
     """One row: what the training of a shipped prior computed, and how fast.
     """
-    _, config, about = weights.load(name)
+    _, config, about = weights.read(name)
     with torch.device("meta"):
         prior = build("priors", config["prior"])
         tokens = build("tokenizers", config["tokenizer"]).length
@@ -124,7 +124,7 @@ def size_row(name, tokenizer, size):
 def table(kind):
     """One of the tables of HEADS, as lines of Markdown."""
     if kind == "speeds":
-        rows = [speed(name) for name in NAMES]
+        rows = [speed(name) for name in models()]
     else:
         with torch.device("meta"):
             tokenizers = pictures()

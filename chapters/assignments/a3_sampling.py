@@ -463,7 +463,7 @@ if all(checks):
             token = draw(probs, uniforms[:, t])
             drawn.append(token)
     images = model.tokenizer.decode(torch.stack(drawn, dim=1))
-    reader = pl.classify.load("reranker")
+    reader = pl.classify.reader("reranker")
     chosen = best_of(reader.logits(images), 7, 4)
     pl.figures.grid(torch.cat([images[:4], images[chosen]]), columns=4,
                     size=1.1, row_titles=["as drawn ", "chosen "])

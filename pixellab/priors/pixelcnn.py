@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
-from pixellab.tokenizers.grid import arguments
+from pixellab.parts import arguments
 
 
 class MaskedConv2d(nn.Conv2d):

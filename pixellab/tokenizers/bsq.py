@@ -5,16 +5,14 @@ Bengio, Léonard, Courville (2013), the straight-through gradient; Ballé,
 Laparra, Simoncelli (2017), a loss of distortion and rate.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
-from pixellab.priors.pixelcnn import MaskedConv2d
-from pixellab.scale import exactly
-from pixellab.tokenizers.grid import Grid, arguments, divided
+from pixellab.numerics import exactly
+from pixellab.parts import arguments
+from pixellab.tokenizers.grid import Grid, divided
 
 
 class BSQ(Grid, nn.Module):
@@ -112,84 +110,3 @@ def to_pixels(x):
     """The way back."""
     x = ((x + 0.5) * 255).round().clamp(0, 255)
     return x.byte().permute(0, 2, 3, 1)
-
-
-class RateDistortion(nn.Module):
-    """What a BSQ is trained by: squared error + rate_weight * bits a token
-    + entropy_weight * `entropies`.
-
-    The bits are those of a small PixelCNN over the signs, trained beside it.
-    Their gradient teaches the encoder codes that can be foretold; with
-    rate_weight 0 it does not listen. quantized=False trains the plain
-    auto-encoder: u is painted as it is, and the loss is the error alone.
-    """
-
-    num_classes = 0  # frames have no labels
-
-    def __init__(self, tokenizer, rate_weight=1.2e-4, entropy_weight=1e-4,
-                 quantized=True):
-        super().__init__()
-        self.config = arguments(locals())
-        self.tokenizer, bits = tokenizer, tokenizer.bits
-        self.rate = nn.Sequential(
-            MaskedConv2d(bits, 12 * bits, 2, 2, 2, mask="A", channels=bits),
-            nn.GELU(),
-            MaskedConv2d(12 * bits, 12 * bits, 1, 1, 1, channels=bits),
-            nn.GELU(), MaskedConv2d(12 * bits, bits, channels=bits))
-
-    def parts(self, images):
-        """(squared error, bits a token, entropy terms), each a mean."""
-        tokenizer, quantized = self.tokenizer, self.config["quantized"]
-        target = centred(images)
-        u = tokenizer.on_sphere(target)
-        z = tokenizer.corner(u)
-        error = F.mse_loss(tokenizer.paint(z if quantized else u).float(),
-                           target)
-        signs = z.float() * tokenizer.bits ** 0.5
-        if not (quantized and self.config["rate_weight"]):
-            signs = signs.detach()
-        logits = self.rate(signs).float()
-        nats = F.softplus(logits) - (signs + 1) / 2 * logits
-        bits = nats.sum(dim=1).mean() / math.log(2)
-        return error, bits, entropies(u.float())
-
-    def forward(self, images):
-        """The loss of a batch uint8 (N, H, W, 3), half of it mirrored."""
-        mirrored = torch.rand(len(images), 1, 1, 1) < 0.5
-        images = torch.where(mirrored.to(images.device), images.flip(2),
-                             images)
-        error, bits, entropy = self.parts(images)
-        if not self.config["quantized"]:
-            return error + 0 * bits  # every weight has a gradient
-        return (error + (self.config["rate_weight"] or 1e-3) * bits
-                + self.config["entropy_weight"] * entropy)
-
-    @torch.no_grad()
-    def score(self, images):
-        """On a validation set: {"valid": 1,000 times the loss,
-        "squared_error", "bits_per_token"}."""
-        sums = torch.zeros(2, dtype=torch.float64)
-        for part in images.split(16):
-            parts = self.parts(part.to(self.tokenizer.powers.device))
-            sums += len(part) * torch.stack(parts[:2]).cpu()
-        error, bits = (sums / len(images)).tolist()
-        weight = self.config["rate_weight"] * self.config["quantized"]
-        return {"valid": 1000 * (error + weight * bits),
-                "squared_error": error, "bits_per_token": bits}
-
-
-def entropies(u):
-    """Mean entropy of a sign, less the entropy of its mean, in nats.
-
-    Each coordinate of u (N, bits, rows, columns) is read as a soft sign: p =
-    sigmoid(4 sqrt(bits) u). Low where each sign is sure (the first term) and,
-    over the batch, as often + as - (the second, by which the entropy of the
-    average code is bounded from above).
-    """
-    p = torch.sigmoid(4 * u.shape[1] ** 0.5 * u)
-    return binary_entropy(p).mean() - binary_entropy(
-        p.mean(dim=(0, 2, 3))).mean()
-
-
-def binary_entropy(p):
-    return -torch.special.xlogy(p, p) - torch.special.xlogy(1 - p, 1 - p)

@@ -58,10 +58,3 @@ def divided(height, width, patch):
     if patch not in fits:
         raise ValueError(f"patch is {patch}; it must be one of {fits}")
     return height // patch, width // patch
-
-
-def arguments(names):
-    """The locals() of a constructor as the config that rebuilds a part."""
-    return {name: list(value) if isinstance(value, tuple) else value
-            for name, value in names.items()
-            if name not in ("self", "__class__", "tokenizer")}

@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from einops import rearrange
 from torch import nn
-from tqdm import tqdm
 
-from pixellab.tokenizers.grid import Grid, arguments, divided
+from pixellab.parts import arguments
+from pixellab.progress import bar
+from pixellab.tokenizers.grid import Grid, divided
 
 BATCH = 8192  # different patches a step of k-means
 
@@ -69,8 +70,7 @@ class Patches(Grid, nn.Module):
         generator = np.random.default_rng(seed)
         order = torch.from_numpy(np.concatenate([
             generator.permutation(len(patches)) for _ in range(3)]))
-        for batch in tqdm(order.split(max(BATCH, self.vocabulary)), "k-means",
-                          disable=None):
+        for batch in bar(order.split(max(BATCH, self.vocabulary)), "k-means"):
             kmeans.partial_fit(patches[batch].astype(np.float32),
                                sample_weight=counts[batch].astype(np.float32))
         patches, counts = torch.from_numpy(patches), torch.from_numpy(counts)

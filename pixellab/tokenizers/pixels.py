@@ -1,6 +1,7 @@
 """The simplest tokenizer: a pixel is a token."""
 
-from pixellab.tokenizers.grid import Grid, arguments
+from pixellab.parts import arguments
+from pixellab.tokenizers.grid import Grid
 
 
 class Pixels(Grid):

@@ -1,23 +1,21 @@
-"""Train the two readers of digits: python book/train_readers.py NAME FILE.
+"""The two readers of digits; pixellab/classify.py says what they are for."""
 
-NAME is judge or reranker; pixellab/classify.py says what they are for.
-"""
-
-import sys
 import time
+from dataclasses import asdict
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
+from torch import Tensor
 
 from pixellab import data, weights
 from pixellab.classify import Classifier
+from pixellab.progress import bar
+from pixellab.recipes import Reader
+from pixellab.types import Provenance
 
-# name: (width of the network, the images it learns from, how many times)
-READERS = {"judge": (24, "test", 40), "reranker": (16, "train", 6)}
 
-
-def move(images, generator):
+def move(images: Tensor, generator: torch.Generator) -> Tensor:
     """Turn, scale and shift each digit a little: the same shape again."""
     amount = torch.rand(len(images), 4, generator=generator) * 2 - 1
     angle, size = amount[:, 0] * 0.25, 1 + amount[:, 1] * 0.12
@@ -30,7 +28,7 @@ def move(images, generator):
     return moved[:, 0].round().to(torch.uint8)
 
 
-def resized(images):
+def resized(images: Tensor) -> Tensor:
     """28 x 28 to 30 x 30 and black and white, as symbols show digits."""
     x = F.interpolate(images[:, None].float(), (30, 30), mode="bilinear",
                       align_corners=False)
@@ -39,7 +37,7 @@ def resized(images):
     return x[:, 0].round().to(torch.uint8)
 
 
-def patched(images, codebook):
+def patched(images: Tensor, codebook: Tensor) -> Tensor:
     """Each 4 x 4 patch replaced by the nearest of the codebook (K, 16)."""
     patches = F.unfold(images[:, None].float(), 4, stride=4).transpose(1, 2)
     nearest = torch.cdist(patches, codebook).argmin(dim=2)
@@ -47,7 +45,7 @@ def patched(images, codebook):
     return F.fold(columns, (28, 28), 4, stride=4)[:, 0].to(torch.uint8)
 
 
-def some_patches(images, count=400):
+def some_patches(images: Tensor, count: int = 400) -> Tensor:
     """A codebook for `patched`: patches (count, 16) of real digits."""
     patches = F.unfold(images[:500, None].float(), 4, stride=4)
     patches = patches.transpose(1, 2).flatten(0, 1).unique(dim=0)
@@ -55,7 +53,8 @@ def some_patches(images, count=400):
     return patches[chosen.long()]
 
 
-def disguise(images, codebook, generator):
+def disguise(images: Tensor, codebook: Tensor,
+             generator: torch.Generator) -> Tensor:
     """A quarter of the digits as they are, the rest in the three ways in
     which tokenizers spoil them: two levels, resized, built of patches."""
     ways = torch.randint(4, (len(images),), generator=generator)
@@ -68,42 +67,42 @@ def disguise(images, codebook, generator):
     return images
 
 
-def learn(reader, images, labels, codebook, recipe, progress=True):
+def learn(reader: Classifier, images: Tensor, labels: Tensor,
+          codebook: Tensor, recipe: Reader) -> None:
     """Train in place: Adam with one rise and fall of the rate."""
-    epochs, lr = recipe["epochs"], recipe["lr"]
-    generator = torch.Generator().manual_seed(recipe["seed"])
-    optimizer = torch.optim.Adam(reader.parameters(), lr)
-    steps = len(images) // recipe["batch_size"]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr,
-                                                   epochs * steps)
+    generator = torch.Generator().manual_seed(recipe.seed)
+    optimizer = torch.optim.Adam(reader.parameters(), recipe.lr)
+    steps = len(images) // recipe.batch_size
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.lr,
+                                               recipe.epochs * steps)
     reader.train()
-    for epoch in range(epochs):
+    for epoch in range(recipe.epochs):
         order = torch.randperm(len(images), generator=generator)
-        for chosen in tqdm(order.split(recipe["batch_size"])[:steps],
-                           desc=f"epoch {epoch + 1}/{epochs}",
-                           disable=not progress):
+        for chosen in bar(order.split(recipe.batch_size)[:steps],
+                          f"epoch {epoch + 1}/{recipe.epochs}"):
             batch = disguise(move(images[chosen], generator), codebook,
                              generator)
             loss = F.cross_entropy(reader(batch), labels[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            schedule.step()
+            rate.step()
     reader.eval()
 
 
-def make(name, path, progress=True):
+def make(name: str, recipe: Reader, path: str | Path) -> Provenance:
     """Train a reader, score it on validation, write its weight file."""
-    width, split, epochs = READERS[name]
-    images, labels = data.mnist(split)
-    recipe = {"epochs": epochs, "batch_size": 100, "lr": 4e-3,
-              "seed": 0}
-    torch.manual_seed(recipe["seed"])
-    reader, started = Classifier(width), time.monotonic()
+    images, labels = data.mnist(recipe.split)
+    torch.manual_seed(recipe.seed)
+    reader, started = Classifier(recipe.width), time.monotonic()
     codebook = some_patches(images)
-    learn(reader, images, labels, codebook, recipe, progress)
-    about = {"name": name, "data": f"MNIST, {split}, {len(images)} digits",
-             "recipe": recipe, "seconds": round(time.monotonic() - started)}
+    learn(reader, images, labels, codebook, recipe)
+    settings = asdict(recipe)
+    about = {"name": name,
+             "data": f"MNIST, {recipe.split}, {len(images)} digits",
+             "recipe": {key: settings[key] for key in
+                        ("epochs", "batch_size", "lr", "seed")},
+             "seconds": round(time.monotonic() - started)}
     valid, truth = data.mnist("valid")
     for way, shown in (
             ("", valid), ("_resized", resized(valid)),
@@ -111,12 +110,6 @@ def make(name, path, progress=True):
             ("_patched", patched(valid, codebook))):
         right = (reader.read(shown) == truth).double().mean().item()
         about[f"valid_accuracy{way}"] = right
-    weights.save(path, reader.state_dict(), {"classifier": reader.config},
-                 about)
+    weights.write(path, reader.state_dict(), {"classifier": reader.config},
+                  about)
     return about
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in READERS:
-        sys.exit(__doc__)
-    print(make(*sys.argv[1:]))

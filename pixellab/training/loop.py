@@ -124,13 +124,9 @@ def train(net: nn.Module, train_set: Set, valid_set: Set, schedule: Schedule,
     worker = prepare(net, schedule, device, compiled)
     check_sizes(len(train_set[0]), schedule.batch_size,
                 worker.accelerator.num_processes)
-    progress, data = Progress(), fingerprint(train_set[0])
-    if resume:
-        stored = read_state(folder.path)
-        check_same_run(stored, schedule, data, folder.config)
-        progress = Progress.stored(stored["progress"])
-        folder.saved_at = progress.seconds
-        worker.load(stored)
+    data = fingerprint(train_set[0])
+    progress = (stored_progress(worker, schedule, folder, data) if resume
+                else Progress())
 
     def save() -> None:
         if worker.first:
@@ -150,10 +146,26 @@ def train(net: nn.Module, train_set: Set, valid_set: Set, schedule: Schedule,
                     header(worker, schedule, data), task.name)
                 tell(progress.history, task, show, on_epoch)
         save()
+    finish(worker)
+    return progress.history
+
+
+def finish(worker: Worker) -> None:
+    """Wait for the others; leave the running mean in the network."""
     worker.accelerator.wait_for_everyone()
     if worker.average:
-        net.load_state_dict(worker.average.state_dict())
-    return progress.history
+        worker.net.load_state_dict(worker.average.state_dict())
+
+
+def stored_progress(worker: Worker, schedule: Schedule, folder: RunFolder,
+                    data: str) -> Progress:
+    """Take up what state.pt holds, and say how far it had come."""
+    stored = read_state(folder.path)
+    check_same_run(stored, schedule, data, folder.config)
+    worker.load(stored)
+    progress = Progress.stored(stored["progress"])
+    folder.saved_at = progress.seconds
+    return progress
 
 
 def prepare(net: nn.Module, schedule: Schedule, device: str | None,

@@ -230,13 +230,13 @@ ANSWER = "def answer():\n    return 42"
       ANSWER], 2, ""),
     (["while True:\n    try:\n        while True:\n            pass\n"
       "    except BaseException:\n        pass", ANSWER], 0,
-     "stopped after 4 seconds"),
+     "stopped after 10 seconds"),
 ])
 def test_what_goes_wrong_is_noted(tests_of_one, tmp_path, sources, points,
                                   note):
     path = submission(tmp_path / "one.ipynb", *sources)
     found, notes = assignments.grade_one(path, tests_of_one, cell_seconds=1,
-                                         seconds=4)
+                                         seconds=10)  # a machine is busy
     assert found.get("q1", 0) == points
     assert len(notes) == bool(note)
     assert "; ".join(notes).startswith(note)

@@ -1476,7 +1476,7 @@ One hardly sees it, and the judge does not mind. Who measures paper will.
 # pixellab train patches --stage tokenizer --patch 4 --codebook-size 512 \
 #     --out runs/book512
 # pixellab train patches --stage prior \
-#     --tokenizer runs/book512/tokenizer.safetensors --width 96 --layers 2
+#     --tokenizer runs/book512/tokenizer.safetensors --width 96 --heads 3
 # pixellab train patches                      # both, one after the other
 # pixellab sample patches --targets 3,8       # a PNG for each
 # pixellab complete patches PICTURE --rows 12

@@ -255,9 +255,10 @@ def begin(options: Namespace, folder: Path, pictures: Pictures,
     if isinstance(options.tokenizer_settings, BSQSettings) and not stored:
         raise ValueError("a prior of bsq needs one of --tokenizer, --tokens, "
                          "--weights: what has learned the signs")
-    return run.begin_any_prior(
+    return run.begin_prior(
         options.name, options.tokenizer_settings, options.prior_settings,
-        options.schedule, folder, pictures, stored, options.weights, **how)
+        options.schedule, folder, pictures, stored, bool(options.weights),
+        **how)
 
 
 def check_new(folder: Path) -> None:

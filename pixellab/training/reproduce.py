@@ -58,8 +58,8 @@ def all_runs(name: str, recipe: Recipe, out: Path,
     for number, schedule in enumerate(recipe.runs, start=1):
         folder = out / f"prior_{number}"
         start = best_of(name, folder, pictures, device, partial(
-            run.begin_any_prior, name, recipe.tokenizer, recipe.prior,
-            schedule, folder, pictures, start or tokenizer_file, start,
+            run.begin_prior, name, recipe.tokenizer, recipe.prior, schedule,
+            folder, pictures, start or tokenizer_file, bool(start),
             device=device))
     assert start, "a recipe has runs"
     return start

@@ -25,7 +25,7 @@ from pixellab.training.loop import Task, train
 from pixellab.training.pictures import Pictures
 from pixellab.training.rate_distortion import RateDistortion
 from pixellab.training.scores import certify, in_words, measured
-from pixellab.types import Prior, Provenance, Tokenizer
+from pixellab.types import Provenance, Tokenizer
 
 FIRST = os.environ.get("RANK", "0") == "0"  # set by what starts processes
 CODEBOOK = "tokenizer.safetensors"  # what k-means leaves in a run's folder
@@ -106,48 +106,37 @@ def begin_tokenizer(name: str, settings: Any, rate: RateSettings,
                task=rate_distortion.TASK, **options)
 
 
-def begin_prior(name: str, tokenizer: Tokenizer, history: Provenance,
-                settings: TransformerSettings | ConvolutionSettings,
+def begin_prior(name: str, tokenizer_settings: Any, prior_settings: Any,
                 schedule: Schedule, folder: Path, pictures: Pictures,
-                start: str | Path | None = None, **options: Any) -> Run:
-    """A run for a prior; history: the provenance of a tokenizer that has
-    learned something; start: weights to begin with, not the settings."""
-    provenance: Provenance = {"name": name, "data": pictures.source}
+                stored: str | Path | None = None, goes_on: bool = False,
+                **options: Any) -> Run:
+    """A run for a prior. stored: a weight file whose tokenizer is used, not
+    the settings; goes_on: its prior as well, to begin with."""
+    torch.manual_seed(schedule.seed)
+    if stored:
+        tokenizer, history = tokenizer_of(stored, name)
+    elif isinstance(tokenizer_settings, PatchSettings):
+        tokenizer, history = learn_codebook(
+            name, tokenizer_settings, schedule.seed, folder / CODEBOOK,
+            pictures, schedule.batch_size)
+    else:
+        tokenizer, history = new_tokenizer(tokenizer_settings), {}
     if pictures.tokens:
         check_tokens(pictures.tokens, tokenizer)
-    if start:
-        provenance["started_from"] = weights.read(start).provenance
-        prior = model.load(start, "cpu").prior
+    provenance: Provenance = {"name": name, "data": pictures.source}
+    if stored and goes_on:
+        provenance["started_from"] = history
+        prior: Any = model.load(stored, "cpu").prior
     else:
         refuse_labels(schedule, pictures)
-        torch.manual_seed(schedule.seed)
-        prior = new_prior(settings, tokenizer, pictures.num_classes)
+        torch.manual_seed(schedule.seed)  # the first weights
+        prior = new_prior(prior_settings, tokenizer, pictures.num_classes)
     if learned(tokenizer):
         provenance["tokenizer"] = history.get("tokenizer", history)
     return Run(name, tokenizer, prior, schedule, RunFolder(
         folder, {"tokenizer": describe(tokenizer), "prior": describe(prior)},
         provenance, learned(tokenizer)), pictures,
         task=Task(num_classes=prior.num_classes), **options)
-
-
-def begin_any_prior(name: str, tokenizer_settings: Any, prior_settings: Any,
-                    schedule: Schedule, folder: Path, pictures: Pictures,
-                    tokenizer_file: str | Path | None = None,
-                    start: str | Path | None = None, **options: Any) -> Run:
-    """The same, with the tokenizer in a file, or a new one; a codebook is
-    learned first."""
-    history: Provenance = {}
-    torch.manual_seed(schedule.seed)
-    if tokenizer_file:
-        tokenizer, history = tokenizer_of(tokenizer_file, name)
-    elif isinstance(tokenizer_settings, PatchSettings):
-        tokenizer, history = learn_codebook(
-            name, tokenizer_settings, schedule.seed, folder / CODEBOOK,
-            pictures, schedule.batch_size)
-    else:
-        tokenizer = new_tokenizer(tokenizer_settings)
-    return begin_prior(name, tokenizer, history, prior_settings,
-                       schedule, folder, pictures, start, **options)
 
 
 def learn_codebook(name: str, settings: PatchSettings, seed: int, path: Path,
@@ -279,18 +268,13 @@ def report(run: Run, valid: Inputs, history: list[Epoch]) -> None:
     folder = run.folder.path
     figures.loss_curve(history, run.task.unit, axis).savefig(
         folder / "curve.png")
-    kind, shown = (("samples", samples(run.tokenizer, run.net))
-                   if run.of_prior else
-                   ("frames", beside(run.tokenizer, valid[:6])))
+    if run.of_prior:
+        kind, drawer = "samples", model.ImageModel(run.tokenizer, run.net)
+        shown = drawer.sample(10, range(10) if run.task.num_classes else None)
+    else:
+        kind, shown = "frames", beside(run.tokenizer, valid[:6])
     images.save(images.sheet(shown, columns=len(shown) // 2),
                 folder / f"{kind}_{history[-1]['epoch']:03}.png")
-
-
-def samples(tokenizer: Tokenizer, prior: Any) -> Tensor:
-    """Ten images, one a class."""
-    drawing: Prior = prior
-    return model.ImageModel(tokenizer, drawing).sample(
-        10, range(10) if drawing.num_classes else None)
 
 
 def beside(tokenizer: Tokenizer, pictures: Tensor) -> Tensor:
